@@ -1,0 +1,194 @@
+import { MillraceError } from '../event/error.ts'
+import { toError } from '../lib/assert.ts'
+import type { Clock } from '../lib/clock.ts'
+import { waitMs } from '../lib/retry.ts'
+import type { Log, LogBatch, Offset } from '../log/log.ts'
+import { storeGroup } from '../log/log.ts'
+import type { DeadLetter, Row, Store, WriteBatch } from '../store/store.ts'
+import { lostRange, rejectedRequest, unreadableRecord } from './dead-letter.ts'
+import { createRecordReader, type RecordReader, rowOf } from './row.ts'
+import { type WriteOptions, writeUntilStored } from './write.ts'
+
+/**
+ * Reads the log from where the store stands, decodes, writes rows and position together, then
+ * commits. The store's position is the truth; the commit serves lag and retention.
+ */
+
+export interface ConsumeOptions extends WriteOptions {
+  readonly batchRecords: number
+  readonly writeIntervalMs: number
+  readonly drainTimeoutMs: number
+  /** Go on with a log that the store does not know, although it holds rows of another. */
+  readonly acceptLog?: boolean
+  /** Go on after records that the log lost, and keep the loss as a dead letter. */
+  readonly acceptGap?: boolean
+}
+
+export interface ConsumeParts {
+  readonly events: Log
+  readonly rejected: Log
+  readonly store: Store
+  readonly clock: Clock
+  /** Told of every failed write, which is tried again. */
+  readonly onRetry?: (error: Error, attempt: number) => void
+}
+
+/** A running consumer. */
+export interface Consumer {
+  /** What holds it up now, or null while it stores. */
+  readonly trouble: () => Error | null
+  /** Resolves after `stop`; rejects when it cannot go on (`log_gap`, `log_unknown`, a damaged log). */
+  readonly done: Promise<void>
+  /** Stores what is on the log, for at most `drainTimeoutMs`, then ends. */
+  stop(): Promise<void>
+}
+
+/**
+ * Starts to consume both topics.
+ * @throws MillraceError `log_unknown` when the store was filled from another log
+ */
+export async function openConsumer(
+  options: ConsumeOptions,
+  parts: ConsumeParts,
+): Promise<Consumer> {
+  const { events, rejected } = parts
+  for (const log of [events, rejected]) await checkLogIsKnown(log, parts.store, options)
+  const ending = new AbortController()
+  const troubles = new Map<Log, Error>()
+  const run = (log: Log, toBatch: ToBatch): Promise<void> =>
+    consumeTopic({ log, toBatch, options, parts, signal: ending.signal, troubles })
+  const done = Promise.all([run(events, rowBatch), run(rejected, rejectionBatch)]).then(() => {})
+  // Whoever awaits `done` gets the error; nobody awaiting it yet must not end the process.
+  done.catch(() => ending.abort())
+  return {
+    trouble: () => [...troubles.values()][0] ?? null,
+    done,
+    async stop() {
+      await Promise.race([
+        Promise.all([drained(events, ending.signal), drained(rejected, ending.signal)]),
+        waitMs(options.drainTimeoutMs, ending.signal),
+      ])
+      ending.abort()
+      await done.catch(() => {})
+    },
+  }
+}
+
+async function drained(log: Log, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const lags = await log.lag(storeGroup)
+    if (lags.every(({ lag }) => lag === 0)) return
+    await waitMs(20, signal)
+  }
+}
+
+async function checkLogIsKnown(log: Log, store: Store, options: ConsumeOptions): Promise<void> {
+  const known = await store.logs(log.topic)
+  if (known.length === 0 || known.includes(log.identity) || options.acceptLog === true) return
+  throw new MillraceError('log_unknown', `${log.identity} instead of ${known.join(', ')}`)
+}
+
+/** What one topic's records become. */
+type ToBatch = (reader: RecordReader, batch: LogBatch, now: number) => Omit<WriteBatch, 'positions'>
+
+/** Rows of the topic `events`; one that cannot be read becomes a dead letter, its neighbours rows. */
+export const rowBatch: ToBatch = (reader, { partition, records }, now) => {
+  const rows: Row[] = []
+  const deadLetters: DeadLetter[] = []
+  for (const record of records) {
+    try {
+      rows.push(rowOf(reader, partition, record))
+    } catch (thrown) {
+      deadLetters.push(unreadableRecord(reader.position(partition, record), record, thrown, now))
+    }
+  }
+  return { rows, deadLetters }
+}
+
+/** Dead letters of the topic `rejected`. */
+export const rejectionBatch: ToBatch = (reader, { partition, records }, now) => ({
+  rows: [],
+  deadLetters: records.map((record) => rejectedRequest(reader, partition, record, now)),
+})
+
+interface TopicRun {
+  readonly log: Log
+  readonly toBatch: ToBatch
+  readonly options: ConsumeOptions
+  readonly parts: ConsumeParts
+  readonly signal: AbortSignal
+  readonly troubles: Map<Log, Error>
+}
+
+async function consumeTopic(run: TopicRun): Promise<void> {
+  const { log, options, parts, signal, troubles } = run
+  const reader = createRecordReader(log)
+  const batches = log.read({
+    group: storeGroup,
+    recordsMax: options.batchRecords,
+    from: await startOf(run),
+    signal,
+  })
+  const onRetry = (error: Error, attempt: number): void => {
+    troubles.set(log, error)
+    parts.onRetry?.(error, attempt)
+  }
+  let lastWriteAt = 0
+  for await (const batch of batches) {
+    await reader.prepare(batch.records)
+    const { rows, deadLetters } = run.toBatch(reader, batch, parts.clock())
+    const { partition, nextOffset } = batch
+    const position = { log: log.identity, topic: log.topic, partition, offset: nextOffset }
+    const written = { rows, deadLetters, positions: [position] }
+    if (!(await writeUntilStored(parts.store, written, { ...options, signal, onRetry }))) return
+    troubles.delete(log)
+    await log.commit(storeGroup, partition, nextOffset)
+    const restMs = lastWriteAt + options.writeIntervalMs - performance.now()
+    if (restMs > 0 && batch.records.length < options.batchRecords) await waitMs(restMs, signal)
+    lastWriteAt = performance.now()
+  }
+}
+
+type From = (partition: number) => Promise<Offset | undefined>
+
+/** Where the store stands in each partition, checked against what the log still holds. */
+async function startOf({ log, options, parts }: TopicRun): Promise<From> {
+  const positions = await parts.store.positions(log.identity, log.topic)
+  return async (partition) => {
+    const offset = positions.get(partition)
+    if (offset === undefined) return
+    const range = (await log.partitions()).find((candidate) => candidate.partition === partition)
+    if (range === undefined || (offset >= range.first && offset <= range.next))
+      return offset as Offset
+    const ahead = offset > range.next
+    const lost = ahead
+      ? `the store has read partition ${partition} up to ${offset}, the log ends at ${range.next}`
+      : `offsets ${offset} to ${range.first - 1} of partition ${partition}`
+    if (options.acceptGap !== true) throw new MillraceError('log_gap', lost)
+    const from = { log: log.identity, topic: log.topic, partition, offset }
+    const next = ahead ? range.next : range.first
+    await parts.store.write({
+      rows: [],
+      deadLetters: ahead ? [] : [lostRange(from, range.first, parts.clock())],
+      positions: [{ ...from, offset: next }],
+    })
+    return next
+  }
+}
+
+/** The rows of a log as they are appended from now on, for whoever follows along without a group. */
+export async function* tailRows(log: Log, signal: AbortSignal): AsyncIterable<Row> {
+  const reader = createRecordReader(log)
+  for await (const batch of log.read({ from: async () => 'end', recordsMax: 500, signal })) {
+    await reader.prepare(batch.records)
+    yield* rowBatch(reader, batch, 0).rows
+  }
+}
+
+/** Keeps the error of a consumer that ended by itself. */
+export function faultOf(consumer: Consumer): Promise<Error> {
+  return consumer.done.then(
+    () => new Promise<Error>(() => {}),
+    (thrown: unknown) => toError(thrown),
+  )
+}

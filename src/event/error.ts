@@ -1,0 +1,257 @@
+/**
+ * Every error that a user of Millrace can meet: a stable code, the HTTP status that answers it, a
+ * message (`%s` takes the detail) and a hint that says what to do. Match by code, never by text.
+ */
+const table = {
+  // The collector: the event or the request is at fault.
+  query_too_long: [
+    414,
+    'The query string is longer than %s bytes',
+    'Send less in the event parameters, or use POST /events',
+  ],
+  query_undecodable: [
+    400,
+    'The query string has a broken percent escape or a raw byte: %s',
+    'Percent-encode every value as UTF-8',
+  ],
+  parameter_missing: [
+    400,
+    'A required parameter is missing: %s',
+    'The tag sends p, s, v, e, c, n and f with every event; p, s, n and f may be left out only with g=1',
+  ],
+  parameter_invalid: [400, 'A parameter is not valid: %s', 'See docs: the wire format'],
+  parameters_too_large: [
+    413,
+    "The event's own parameters exceed a limit: %s",
+    'Send less, or raise collect.parametersBytesMax or collect.parametersDepthMax',
+  ],
+  body_too_large: [
+    413,
+    'The body is larger than %s bytes',
+    'Send fewer events at a time, or raise collect.bodyBytesMax',
+  ],
+  body_not_json: [
+    400,
+    'The body is not JSON: %s',
+    'Send {"events": [...]} or one event as application/json or text/plain',
+  ],
+  body_invalid: [
+    400,
+    'The body is neither an event nor a batch: %s',
+    'Send {"events": [...]} or one event',
+  ],
+  content_type_unsupported: [
+    415,
+    'The content type is not supported: %s',
+    'Send application/json, or text/plain with JSON',
+  ],
+  batch_too_large: [
+    413,
+    'The batch has more than %s events',
+    'Send fewer events at a time, or raise collect.batchEventsMax',
+  ],
+  event_invalid: [
+    400,
+    'The event is not valid: %s',
+    'See /api/openapi.json and docs for the fields of an event',
+  ],
+  origin_refused: [
+    403,
+    'Events from this origin are not accepted: %s',
+    'Add the origin to collect.allowedOrigins',
+  ],
+  method_not_allowed: [
+    405,
+    'The method is not allowed here: %s',
+    'The Allow header names the methods',
+  ],
+  not_found: [
+    404,
+    'There is nothing at %s',
+    'The collector answers at /divolte.js, /csc-event, /events and /ping',
+  ],
+  rate_limited: [
+    429,
+    'Too many requests from %s',
+    'Slow down, or raise collect.requestsPerSecondMax; behind a proxy set collect.trustedProxies',
+  ],
+  overloaded: [
+    503,
+    'Too many events are waiting to be stored: %s',
+    'Retry after the seconds in Retry-After',
+  ],
+  stopping: [
+    503,
+    'The collector is stopping',
+    'Retry: another collector, or this one after its restart, will take the event',
+  ],
+  loopback_only: [
+    403,
+    'This page is shown to this machine only',
+    'Open it on the machine itself, or set collect.publicPages',
+  ],
+  // The log.
+  log_full: [
+    503,
+    'The log is full: %s',
+    'Let the consumer catch up, free the disk, or raise log.maxBytes',
+  ],
+  log_unwritable: [
+    503,
+    'The log could not store the event: %s',
+    'Look at the disk of the data folder and at the owner of its files',
+  ],
+  log_locked: [
+    503,
+    'The log partition is in use: %s',
+    'Stop the other process first, or give this one a data folder of its own',
+  ],
+  log_corrupt: [
+    500,
+    'The log cannot be read: %s',
+    'Restore the folder from a backup, or move it away to begin a new log',
+  ],
+  log_version: [
+    500,
+    'The log was written by another version: %s',
+    'Use the version of Millrace that wrote it, or move the folder away',
+  ],
+  log_gap: [
+    500,
+    'The log no longer has what the store wants to read next: %s',
+    'Run with --accept-gap to go on after the lost range, which is then kept as a dead letter',
+  ],
+  log_unknown: [
+    500,
+    'The store was filled from another log: %s',
+    'Run with --accept-log if this log really continues it',
+  ],
+  schema_unknown: [
+    500,
+    'The log has no schema with this fingerprint: %s',
+    'The record stays a dead letter until the schema is known',
+  ],
+  schema_incompatible: [
+    500,
+    'The schema cannot be read as an event: %s',
+    'Fields may only be appended, each with a default',
+  ],
+  record_undecodable: [
+    500,
+    'The record is not a value of its schema: %s',
+    'It is kept as a dead letter',
+  ],
+  record_invalid: [500, 'The record cannot be a row: %s', 'It is kept as a dead letter'],
+  // The store.
+  store_locked: [
+    503,
+    'The store is in use: %s',
+    'Commands go through its owner; stop it first to use the file directly',
+  ],
+  store_corrupt: [
+    500,
+    'The store cannot be opened: %s',
+    'Restore the file from a backup, or move it away: the log fills a new one',
+  ],
+  store_version: [
+    500,
+    'The store was written by another version: %s',
+    'Use the version of Millrace that wrote it',
+  ],
+  store_unavailable: [
+    503,
+    'The store does not answer: %s',
+    'The consumer waits and tries again; nothing is lost',
+  ],
+  // Questions and the API.
+  question_invalid: [400, 'The question is not valid: %s', 'See /api/openapi.json'],
+  question_too_large: [422, 'The question is too large: %s', 'Ask for fewer days, or add a filter'],
+  token_foreign: [
+    400,
+    'The continuation token belongs to another question',
+    'Ask again without after=',
+  ],
+  unauthorized: [401, 'A token is needed', 'Send Authorization: Bearer TOKEN, or log in at /login'],
+  host_refused: [403, 'This Host is not served: %s', 'Add it to MILLRACE_API_ALLOWED_HOSTS'],
+  api_origin_refused: [
+    403,
+    'Requests from this origin are not served: %s',
+    "Use the API's own pages, or a client outside the browser",
+  ],
+  dead_letter_unknown: [
+    404,
+    'There is no such dead letter: %s',
+    'millrace dead-letters list shows them',
+  ],
+  dead_letter_unreplayable: [
+    409,
+    'The dead letter cannot be replayed: %s',
+    'It was cut at a limit, or its bytes cannot be read yet',
+  ],
+  internal: [500, 'Something went wrong: %s', 'Look at the log of the process'],
+  // Set-up.
+  config_invalid: [500, 'The configuration is not valid: %s', 'See docs/configuration.md'],
+  address_in_use: [
+    500,
+    'The address is in use: %s',
+    'Stop the other process, or choose another port',
+  ],
+  address_unavailable: [
+    500,
+    'The address cannot be listened on: %s',
+    'Choose an address of this machine and a port that you may use',
+  ],
+  owner_absent: [
+    500,
+    'No running Millrace owns this data folder: %s',
+    'Start it with millrace start, or set MILLRACE_API_URL',
+  ],
+  owner_present: [
+    500,
+    'Another process owns this data folder: %s',
+    'Stop it first; commands go through its API',
+  ],
+  api_unreachable: [
+    500,
+    'The API does not answer: %s',
+    'Is millrace start or millrace consume running?',
+  ],
+} as const satisfies Record<string, ErrorEntry>
+
+/** What the table holds for each code. */
+export type ErrorEntry = readonly [status: number, message: string, hint: string]
+
+/** A stable name of one error. */
+export type ErrorCode = keyof typeof table
+
+export const errorTable: Readonly<Record<ErrorCode, ErrorEntry>> = table
+
+/** An error with a code of the table; `cause` keeps what was thrown first. */
+export class MillraceError extends Error {
+  readonly code: ErrorCode
+  readonly status: number
+  readonly hint: string
+
+  /** @param detail what `%s` in the table's message becomes */
+  constructor(code: ErrorCode, detail = '', options?: ErrorOptions) {
+    const [status, message, hint] = errorTable[code]
+    super(
+      message.replace('%s', () => detail),
+      options,
+    )
+    this.name = 'MillraceError'
+    this.code = code
+    this.status = status
+    this.hint = hint
+  }
+
+  /** The shape in which every HTTP answer shows an error. */
+  toJSON(): { code: ErrorCode; message: string; hint: string } {
+    return { code: this.code, message: this.message, hint: this.hint }
+  }
+}
+
+/** True for an error of ours, with any of `codes` when some are given. */
+export function isMillraceError(thrown: unknown, ...codes: ErrorCode[]): thrown is MillraceError {
+  return thrown instanceof MillraceError && (codes.length === 0 || codes.includes(thrown.code))
+}
