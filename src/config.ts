@@ -208,9 +208,15 @@ function environmentNames(): Record<string, Path> {
 /** Read by the command line, not part of the configuration. */
 const environmentElsewhere = ['MILLRACE_API_URL', 'MILLRACE_CONFIG']
 
+/** The address of an API that the command line asks instead of the data folder's owner. */
+export function apiUrlOverride(env: Environment = process.env): string | undefined {
+  return env['MILLRACE_API_URL']
+}
+
 /** Where settings come from. */
 export interface ConfigSources {
-  readonly env: Readonly<Record<string, string | undefined>>
+  /** The environment; the process's own when absent. */
+  readonly env?: Readonly<Record<string, string | undefined>>
   /** The folder in which `millrace.config.ts` is looked for. */
   readonly folder: string
   /** A configuration file named by the user; it must exist. */
@@ -224,11 +230,10 @@ export interface ConfigSources {
  * @throws MillraceError `config_invalid` with every fault found, and for an unknown name the nearest known one
  */
 export async function loadConfig(sources: ConfigSources): Promise<Config> {
-  const fromFile = await readConfigFile(sources)
-  const merged = mergeSettings(
-    mergeSettings(fromFile, readEnvironment(sources.env)),
-    sources.flags ?? {},
-  )
+  const env = sources.env ?? process.env
+  const fromFile = await readConfigFile(sources, env)
+  const fromOutside = mergeSettings(readEnvironment(env), sources.flags ?? {})
+  const merged = mergeSettings(fromFile, fromOutside)
   return parseConfig(merged)
 }
 
@@ -298,8 +303,10 @@ function isAddressRange(range: string): boolean {
   )
 }
 
-async function readConfigFile(sources: ConfigSources): Promise<unknown> {
-  const named = sources.file ?? sources.env['MILLRACE_CONFIG']
+type Environment = Readonly<Record<string, string | undefined>>
+
+async function readConfigFile(sources: ConfigSources, env: Environment): Promise<unknown> {
+  const named = sources.file ?? env['MILLRACE_CONFIG']
   const path = resolve(sources.folder, named ?? 'millrace.config.ts')
   if (!existsSync(path)) {
     if (named === undefined) return {}
@@ -316,7 +323,7 @@ async function readConfigFile(sources: ConfigSources): Promise<unknown> {
   }
 }
 
-function readEnvironment(env: ConfigSources['env']): Record<string, unknown> {
+function readEnvironment(env: Environment): Record<string, unknown> {
   const settings: Record<string, unknown> = {}
   const environment = environmentNames()
   for (const [name, text] of Object.entries(env)) {

@@ -1,5 +1,4 @@
 import { MillraceError } from '../event/error.ts'
-import { toError } from '../lib/assert.ts'
 import type { Clock } from '../lib/clock.ts'
 import { waitMs } from '../lib/retry.ts'
 import type { Log, LogBatch, Offset } from '../log/log.ts'
@@ -183,12 +182,4 @@ export async function* tailRows(log: Log, signal: AbortSignal): AsyncIterable<Ro
     await reader.prepare(batch.records)
     yield* rowBatch(reader, batch, 0).rows
   }
-}
-
-/** Keeps the error of a consumer that ended by itself. */
-export function faultOf(consumer: Consumer): Promise<Error> {
-  return consumer.done.then(
-    () => new Promise<Error>(() => {}),
-    (thrown: unknown) => toError(thrown),
-  )
 }

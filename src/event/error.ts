@@ -68,7 +68,7 @@ const table = {
   not_found: [
     404,
     'There is nothing at %s',
-    'The collector answers at /divolte.js, /csc-event, /events and /ping',
+    'The collector answers at /divolte.js, /csc-event, /events and /ping; the paths of the API are in its /api/openapi.json',
   ],
   rate_limited: [
     429,
@@ -178,6 +178,13 @@ const table = {
     'Requests from this origin are not served: %s',
     "Use the API's own pages, or a client outside the browser",
   ],
+  login_limited: [
+    429,
+    'Too many failed logins from %s',
+    'Wait a minute; the token is that of MILLRACE_API_TOKEN',
+  ],
+  live_full: [503, 'Too many live streams are open: %s', 'Close one, or raise api.liveMax'],
+  replay_running: [409, 'A replay is running: %s', 'Wait until it has ended'],
   dead_letter_unknown: [
     404,
     'There is no such dead letter: %s',

@@ -45,7 +45,8 @@ export interface PartitionLag {
 export interface ReadOptions {
   /**
    * Where to start in each partition, asked for when the partition is first met (it may appear
-   * later). `undefined` means the oldest record kept; `'end'` means after the newest one.
+   * later). `undefined` means the oldest record kept; `'end'` means after the newest one that
+   * there was when the reading began.
    */
   readonly from: (partition: number) => Promise<Offset | 'end' | undefined>
   /** The group whose partitions are shared among its readers; without one, all are read (a tail). */

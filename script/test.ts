@@ -1,0 +1,69 @@
+import { existsSync, globSync } from 'node:fs'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
+
+/**
+ * Runs the tests: `node script/test.ts [--all] [name part ...]`. Suites whose tools are missing are
+ * left out loudly; with CI=true nothing may be left out and a skipped test is a failure.
+ * The last line is `N passed, N failed, N skipped`.
+ */
+
+/** A suite that needs more than Node, known by a word in its file name. */
+interface Need {
+  readonly word: string
+  readonly isMet: () => boolean
+  readonly how: string
+}
+
+const chromium = process.env['MILLRACE_CHROMIUM'] ?? '/usr/bin/chromium'
+const needs: readonly Need[] = [
+  {
+    word: 'browser',
+    isMet: () => existsSync(chromium),
+    how: 'install Chromium (Debian: apt-get install chromium) or set MILLRACE_CHROMIUM to its path',
+  },
+]
+
+const isCi = process.env['CI'] === 'true'
+const parts = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
+const files = globSync('test/**/*.test.ts')
+  .filter((file) => parts.length === 0 || parts.some((part) => file.includes(part)))
+  .sort()
+const left: string[] = []
+for (const { word, isMet, how } of needs) {
+  const suites = files.filter((file) => file.includes(word))
+  if (suites.length > 0 && !isMet()) {
+    left.push(...suites)
+    for (const suite of suites) process.stdout.write(`SKIPPED ${suite}: ${how}\n`)
+  }
+}
+
+let passed = 0
+let failed = 0
+let skipped = 0
+const events = run({
+  files: files.filter((file) => !left.includes(file)),
+  concurrency: 2,
+  timeout: 15 * 60_000,
+})
+events.on('test:summary', ({ file, counts }) => {
+  if (file !== undefined) return
+  passed = counts.passed
+  failed = counts.failed + counts.cancelled
+  skipped = counts.skipped + counts.todo
+})
+events.compose(new spec()).pipe(process.stdout)
+events.on('end', () => {
+  skipped += left.length
+  if (isCi && skipped > 0) {
+    process.stdout.write(`CI=true: ${skipped} skipped tests or suites count as failed\n`)
+    failed += skipped
+    skipped = 0
+  }
+  if (passed === 0) failed ||= 1
+  process.exitCode = failed > 0 ? 1 : 0
+  // After the reporter's own summary, so that this is the last line.
+  setImmediate(() =>
+    process.stdout.write(`\n${passed} passed, ${failed} failed, ${skipped} skipped\n`),
+  )
+})

@@ -1,0 +1,178 @@
+/**
+ * What the API answers, in the shapes of JSON. Types only, so that pages and clients can use them.
+ * Times are ISO 8601, UTC, with milliseconds.
+ */
+
+/** Any JSON value. */
+export type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Json[]
+  | { readonly [name: string]: Json }
+
+export interface AgentAnswer {
+  readonly name: string | null
+  readonly family: string | null
+  readonly vendor: string | null
+  readonly type: string | null
+  readonly version: string | null
+  readonly deviceCategory: string | null
+  readonly osFamily: string | null
+  readonly osVersion: string | null
+  readonly osVendor: string | null
+}
+
+/** One event. Nothing here depends on which of its receipts was kept but the receipt's own fields. */
+export interface EventAnswer {
+  readonly eventId: string
+  readonly partyId: string | null
+  readonly sessionId: string | null
+  readonly pageViewId: string | null
+  readonly eventType: string
+  readonly eventTime: string
+  /** What `eventTime` was taken from: client, wrong, absent, collector. */
+  readonly clockSource: string
+  readonly receivedAt: string
+  /** null when the client's clock shows a time that no calendar has. */
+  readonly clientTime: string | null
+  readonly location: string | null
+  readonly referer: string | null
+  readonly remoteAddress: string
+  readonly itemId: string | null
+  /** As the client sent them: numbers keep all their digits. */
+  readonly parameters: Json
+  readonly sequence: number | null
+  readonly firstInSession: boolean
+  readonly newParty: boolean
+  readonly corrupt: boolean
+  readonly duplicate: boolean
+  readonly bot: string | null
+  readonly privacy: string | null
+  readonly source: string
+  readonly viewportWidth: number | null
+  readonly viewportHeight: number | null
+  readonly screenWidth: number | null
+  readonly screenHeight: number | null
+  readonly devicePixelRatio: number | null
+  readonly userAgent: string | null
+  readonly agent: AgentAnswer
+}
+
+/** GET /api/events */
+export interface EventsAnswer {
+  readonly events: readonly EventAnswer[]
+  /** What to give as `after` for the next page; null when there is none. */
+  readonly next: string | null
+}
+
+export interface CountAnswer {
+  /** UTC, `YYYY-MM-DD`. */
+  readonly day: string
+  readonly eventType: string
+  readonly count: number
+}
+
+/** GET /api/counts */
+export interface CountsAnswer {
+  readonly rows: readonly CountAnswer[]
+}
+
+/** A record's place on the log. */
+export interface PositionAnswer {
+  readonly log: string
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+}
+
+export interface DeadLetterAnswer {
+  readonly position: PositionAnswer
+  readonly receivedAt: string
+  readonly code: string
+  readonly message: string
+  /** What to do about it; null when the code is not of our table. */
+  readonly hint: string | null
+  readonly source: string
+  /** What was refused, or the record's bytes in hex. */
+  readonly body: string
+  readonly bodyEncoding: 'text' | 'hex'
+  /** More was there than `body` has. */
+  readonly bodyTruncated: boolean
+  readonly replayable: boolean
+  readonly replayedAt: string | null
+}
+
+/** GET /api/dead-letters */
+export interface DeadLettersAnswer {
+  readonly deadLetters: readonly DeadLetterAnswer[]
+  readonly next: string | null
+}
+
+/** POST /api/dead-letters/replay */
+export interface DeadLettersReplayAnswer {
+  /** Handed to the log again. */
+  readonly replayed: number
+  readonly failures: readonly {
+    readonly position: PositionAnswer
+    readonly error: ErrorDetail
+  }[]
+}
+
+/** A line of POST /api/replay: any number of `progress`, then one `result` or `error`. */
+export type ReplayLine =
+  | { readonly progress: ReplayProgressAnswer }
+  | { readonly result: ReplayResultAnswer }
+  | ErrorAnswer
+
+export interface ReplayProgressAnswer {
+  readonly topic: string
+  /** Records read so far, and those that the topic held at the start. */
+  readonly read: number
+  readonly total: number
+}
+
+export interface ReplayResultAnswer {
+  readonly read: number
+  readonly total: number
+  /** False when it was stopped before the end. */
+  readonly complete: boolean
+}
+
+/** GET /api/health */
+export interface HealthAnswer {
+  /** False when events are not being stored, or the store cannot be asked; the status is then 503. */
+  readonly ok: boolean
+  readonly problem: string | null
+  /** Records on the log that are not stored yet; null when nobody knows. */
+  readonly lag: number | null
+  readonly consumer: string
+  /** When the newest stored event was received, by the collector's clock. */
+  readonly lastStoredAt: string | null
+  /** When this process last wrote to the store. */
+  readonly lastWrittenAt: string | null
+  /** The numbers of the store: null when it cannot be asked. */
+  readonly events: number | null
+  /** Receipts of events that were stored already. */
+  readonly duplicates: number | null
+  readonly deadLetters: number | null
+  readonly storeBytes: number | null
+  readonly liveStreams: number
+  /** Where events can be sent, when the same process collects. */
+  readonly collectorUrl: string | null
+  readonly version: string
+  /** The clock of the answer: ages are to be taken from it, not from the reader's clock. */
+  readonly now: string
+}
+
+export interface ErrorDetail {
+  readonly code: string
+  readonly message: string
+  readonly hint: string
+}
+
+/** Every answer that is an error. */
+export interface ErrorAnswer {
+  readonly error: ErrorDetail
+}

@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+
+/** The files of the dashboard: read once at start, a few KB each. */
+export interface Pages {
+  /** @param problem what to tell about the attempt before; one of our own texts */
+  readonly sendLogin: (reply: FastifyReply, status: number, problem?: string) => FastifyReply
+  /** Adds a route for each file. */
+  readonly addRoutes: (app: FastifyInstance) => void
+}
+
+const folder = new URL('../dashboard/', import.meta.url)
+
+const files = [
+  { path: '/', name: 'index.html', type: 'text/html; charset=utf-8' },
+  { path: '/page.js', name: 'page.js', type: 'text/javascript; charset=utf-8' },
+  { path: '/page.css', name: 'page.css', type: 'text/css; charset=utf-8' },
+  { path: '/icon.svg', name: 'icon.svg', type: 'image/svg+xml' },
+] as const
+
+/** What the login page itself needs; everything else is behind the token. */
+export const publicPaths: readonly string[] = ['/login', '/page.css', '/icon.svg']
+
+/** Reads the files of the dashboard. */
+export async function openPages(): Promise<Pages> {
+  const loaded = await Promise.all(
+    files.map(async (file) => {
+      const body = await readFile(new URL(file.name, folder))
+      return { ...file, body, etag: etagOf(body) }
+    }),
+  )
+  const login = await readFile(new URL('login.html', folder), 'utf8')
+  return {
+    sendLogin(reply, status, problem = '') {
+      return (
+        reply
+          .code(status)
+          .header('cache-control', 'no-store')
+          // With no-referrer the browser would send `Origin: null` with the form.
+          .header('referrer-policy', 'same-origin')
+          .type('text/html; charset=utf-8')
+          .send(login.replace('<!-- problem -->', () => problem))
+      )
+    },
+    addRoutes(app) {
+      for (const { path, type, body, etag } of loaded) {
+        app.get(path, { schema: { hide: true } }, (request, reply) => {
+          // Asked for each time, answered with 304: a page is never older than its API.
+          reply.header('cache-control', 'no-cache').header('etag', etag)
+          if (isKnown(request, etag)) return reply.code(304).send()
+          return reply.type(type).send(body)
+        })
+      }
+    },
+  }
+}
+
+function etagOf(body: Buffer): string {
+  return `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`
+}
+
+function isKnown(request: FastifyRequest, etag: string): boolean {
+  const known = request.headers['if-none-match'] ?? ''
+  return known.split(',').some((one) => one.trim().replace(/^W\//, '') === etag)
+}

@@ -1,0 +1,84 @@
+import { apiUrlOverride, type Config } from '../config.ts'
+import { type ErrorCode, errorTable, MillraceError } from '../event/error.ts'
+import { readOwner } from './owner.ts'
+
+/** The API of the process that owns the data folder, or of `MILLRACE_API_URL`. */
+export interface ApiClient {
+  readonly url: string
+  /** One JSON answer. @throws MillraceError with the API's own code, or `api_unreachable` */
+  json<T>(path: string, init?: RequestInit): Promise<T>
+  /** The lines of a streamed answer (NDJSON, or the data of server-sent events), as they come. */
+  lines(path: string, init?: RequestInit): AsyncIterable<string>
+}
+
+/** @throws MillraceError `owner_absent` when nobody owns the folder and no address is given */
+export async function connectApi(config: Config): Promise<ApiClient> {
+  const override = apiUrlOverride()
+  if (override !== undefined) return createClient(override, config.api.token)
+  const owner = await readOwner(config.data)
+  if (owner === undefined) throw new MillraceError('owner_absent', config.data)
+  return createClient(owner.url, owner.token)
+}
+
+/** Like `connectApi`, or undefined when nobody owns the folder. */
+export async function connectOwner(config: Config): Promise<ApiClient | undefined> {
+  if (apiUrlOverride() === undefined && (await readOwner(config.data)) === undefined) return
+  return connectApi(config)
+}
+
+function createClient(url: string, token: string | undefined): ApiClient {
+  const base = url.replace(/\/+$/, '')
+  const send = async (path: string, init: RequestInit = {}): Promise<Response> => {
+    const headers = new Headers(init.headers)
+    if (token !== undefined) headers.set('Authorization', `Bearer ${token}`)
+    if (init.body !== undefined) headers.set('Content-Type', 'application/json')
+    const response = await reach(`${base}${path}`, { ...init, headers })
+    if (!response.ok) throw await errorOf(response)
+    return response
+  }
+  return {
+    url: base,
+    json: async <T>(path: string, init?: RequestInit) =>
+      (await (await send(path, init)).json()) as T,
+    lines: (path, init) => readLines(send(path, init)),
+  }
+}
+
+async function reach(url: string, init: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url, init)
+  } catch (thrown) {
+    if (init.signal?.aborted === true) throw thrown
+    throw new MillraceError('api_unreachable', url, { cause: thrown })
+  }
+}
+
+async function errorOf(response: Response): Promise<MillraceError> {
+  const text = await response.text()
+  try {
+    const { error } = JSON.parse(text) as { error: { code: string; message: string } }
+    if (error.code in errorTable) {
+      const known = new MillraceError(error.code as ErrorCode)
+      known.message = error.message
+      return known
+    }
+  } catch {
+    // Not an answer of ours: say what came.
+  }
+  return new MillraceError(
+    'api_unreachable',
+    `${response.url} said ${response.status} ${text.slice(0, 200)}`,
+  )
+}
+
+async function* readLines(response: Promise<Response>): AsyncIterable<string> {
+  const { body } = await response
+  if (body === null) return
+  let rest = ''
+  for await (const chunk of body.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) if (line !== '') yield line
+  }
+  if (rest !== '') yield rest
+}

@@ -1,0 +1,32 @@
+import type { Command } from 'commander'
+import type { CountsAnswer } from '../api/answer.ts'
+import { connectApi } from './client.ts'
+import { type CommonFlags, configOf, createCommand } from './options.ts'
+import { type QuestionFlags, queryOf, withQuestionFlags } from './question.ts'
+
+/** `millrace count`: events by day and event type. */
+export function countCommand(): Command {
+  const command = createCommand('count', 'Count events by day and event type')
+  return withQuestionFlags(command).action(async (flags: CommonFlags & QuestionFlags) => {
+    const api = await connectApi(await configOf(flags))
+    const { rows } = await api.json<CountsAnswer>(`/api/counts${queryOf(flags)}`)
+    if (flags.json === true) {
+      for (const row of rows) process.stdout.write(`${JSON.stringify(row)}\n`)
+      return
+    }
+    const total = rows.reduce((sum, { count }) => sum + count, 0)
+    const lines = rows.map(
+      ({ day, eventType, count }) => `${day}  ${pad(count)}  ${printable(eventType)}`,
+    )
+    process.stdout.write([...lines, `total       ${pad(total)}`, ''].join('\n'))
+  })
+}
+
+function pad(count: number): string {
+  return count.toLocaleString('en').padStart(12)
+}
+
+/** Event types come from visitors; a terminal must not obey them. */
+function printable(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd')
+}

@@ -1,0 +1,74 @@
+import { Command } from 'commander'
+import type { DeadLettersAnswer, DeadLettersReplayAnswer } from '../api/answer.ts'
+import { connectApi } from './client.ts'
+import { type CommonFlags, configOf, createCommand, parseInteger } from './options.ts'
+import { printOut } from './terminal.ts'
+
+interface ListFlags extends CommonFlags {
+  readonly limit: number
+  readonly code?: string
+  readonly json?: boolean
+}
+
+interface ReplayFlags extends CommonFlags {
+  readonly all?: boolean
+}
+
+/** `millrace dead-letters list|replay`: what could not be stored, why, and another try. */
+export function deadLettersCommand(): Command {
+  return new Command('dead-letters')
+    .description('List what could not be stored, and try it again')
+    .exitOverride()
+    .addCommand(listCommand())
+    .addCommand(replayCommand())
+}
+
+function listCommand(): Command {
+  return createCommand('list', 'Print dead letters, newest first')
+    .option('--limit <rows>', 'most rows to print', parseInteger, 50)
+    .option('--code <code>', 'only this reason')
+    .option('--json', 'print JSON, a line for each')
+    .action(async (flags: ListFlags) => {
+      const api = await connectApi(await configOf(flags))
+      const query = new URLSearchParams({ limit: String(flags.limit) })
+      if (flags.code !== undefined) query.set('code', flags.code)
+      const { deadLetters } = await api.json<DeadLettersAnswer>(`/api/dead-letters?${query}`)
+      for (const letter of deadLetters) {
+        const { topic, partition, offset } = letter.position
+        const place = `${topic}/${partition}/${offset}`
+        const state = letter.replayedAt !== null ? 'replayed' : letter.replayable ? 'open' : 'final'
+        const line =
+          flags.json === true
+            ? JSON.stringify(letter)
+            : `${letter.receivedAt}  ${place}  ${state}  ${letter.code}: ${letter.message}`
+        if (!(await printOut(`${line.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd')}\n`)))
+          return
+      }
+    })
+}
+
+function replayCommand(): Command {
+  return createCommand(
+    'replay',
+    'Try dead letters again; an event that is stored already stays one',
+  )
+    .argument('[places...]', 'which ones, as list prints them: topic/partition/offset')
+    .option('--all', 'all that can be replayed and were not yet')
+    .action(async (places: string[], flags: ReplayFlags, command: Command) => {
+      if (places.length === 0 && flags.all !== true) {
+        command.error('error: name the dead letters, or give --all')
+      }
+      const api = await connectApi(await configOf(flags))
+      const body = flags.all === true ? { all: true } : { places }
+      const answer = await api.json<DeadLettersReplayAnswer>('/api/dead-letters/replay', {
+        method: 'POST',
+        body: JSON.stringify(body),
+      })
+      process.stdout.write(`${answer.replayed} replayed, ${answer.failures.length} refused again\n`)
+      for (const { position, error } of answer.failures) {
+        const { topic, partition, offset } = position
+        process.stdout.write(`  ${topic}/${partition}/${offset}  ${error.code}: ${error.message}\n`)
+      }
+      if (answer.failures.length > 0) process.exitCode = 1
+    })
+}

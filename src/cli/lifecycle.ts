@@ -1,0 +1,65 @@
+import { logLine, printError } from './terminal.ts'
+
+/** What was opened, closed in the order of the data: what lets events in goes first. */
+export interface Lifecycle {
+  /** Registers how to stop something; `stopAll` runs these from the last registered to the first. */
+  onStop(name: string, stop: () => Promise<void>): void
+  /** Ends the run: a stage cannot go on. */
+  fail(error: Error): void
+  /** Resolves with the first error that `fail` was told. */
+  readonly failed: Promise<Error>
+  /** Every stop is tried, even when one before it fails. */
+  stopAll(): Promise<void>
+}
+
+export function createLifecycle(): Lifecycle {
+  const stops: [name: string, stop: () => Promise<void>][] = []
+  const { promise: failed, resolve: fail } = Promise.withResolvers<Error>()
+  return {
+    fail,
+    failed,
+    onStop(name, stop) {
+      stops.push([name, stop])
+    },
+    async stopAll() {
+      for (const [name, stop] of stops.splice(0).reverse()) {
+        try {
+          await stop()
+        } catch (thrown) {
+          logLine(`could not stop ${name} cleanly`)
+          printError(thrown)
+        }
+      }
+    },
+  }
+}
+
+/**
+ * Opens stages and runs until SIGTERM, SIGINT or a fault of a stage, then stops in order. Sets the
+ * exit code; a second signal ends the process at once.
+ */
+export async function runUntilSignal(open: (lifecycle: Lifecycle) => Promise<void>): Promise<void> {
+  const lifecycle = createLifecycle()
+  // Listened for before anything is open, so that no signal finds a half-open process.
+  const signalled = nextSignal()
+  try {
+    await open(lifecycle)
+    const end = await Promise.race([signalled, lifecycle.failed])
+    if (end instanceof Error) {
+      printError(end)
+      process.exitCode = 1
+    } else {
+      logLine(`${end}: stopping`)
+      process.once(end, () => process.exit(130))
+    }
+  } finally {
+    await lifecycle.stopAll()
+  }
+  logLine('stopped')
+}
+
+function nextSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve)
+  })
+}

@@ -1,0 +1,242 @@
+import { randomBytes } from 'node:crypto'
+import { resolve } from 'node:path'
+import { collectDefaultMetrics, Gauge, type Registry } from 'prom-client'
+import { type Api, openApi } from '../api/api.ts'
+import { type Collector, openCollector } from '../collect/collect.ts'
+import { eventOfRejection } from '../collect/replay.ts'
+import { buildTagScript } from '../collect/script.ts'
+import type { Config } from '../config.ts'
+import { type Consumer, openConsumer, tailRows } from '../consume/consume.ts'
+import { replayLog } from '../consume/replay.ts'
+import { replayDeadLetter } from '../consume/replay-dead-letter.ts'
+import { MillraceError } from '../event/error.ts'
+import { systemClock } from '../lib/clock.ts'
+import { type Log, storeGroup } from '../log/log.ts'
+import type { Store } from '../store/store.ts'
+import { type Logs, openLogs, openStore } from './backends.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import { readOwner, removeOwner, writeOwner } from './owner.ts'
+import { logLine } from './terminal.ts'
+import { version } from './version.ts'
+
+/** The stages, put together: what `start`, `collect`, `consume` and `serve` run. */
+
+/** Opens both logs and frees their old segments from time to time. */
+export async function openLogStage(config: Config, lifecycle: Lifecycle): Promise<Logs> {
+  const logs = await openLogs(config)
+  lifecycle.onStop('log', () => logs.close())
+  every(config.consume.housekeepingMs, lifecycle, async () => {
+    for (const log of [logs.events, logs.rejected]) {
+      const freed = await log.retain(systemClock())
+      if (freed > 0) logLine(`freed ${freed} bytes of the log ${log.topic}`)
+    }
+  })
+  return logs
+}
+
+/** The store, owned by this process from here on. @throws MillraceError `owner_present` */
+export async function openStoreStage(config: Config, lifecycle: Lifecycle): Promise<Store> {
+  const owner = await readOwner(config.data)
+  const named = owner && `process ${owner.pid}, which answers at ${owner.url}`
+  try {
+    const store = await openStore(config)
+    lifecycle.onStop('store', () => store.close())
+    every(config.consume.housekeepingMs, lifecycle, async () => {
+      const deleted = await store.retain(config.store.retentionDays, systemClock())
+      if (deleted > 0) logLine(`retention deleted ${deleted} events`)
+    })
+    return store
+  } catch (thrown) {
+    if (named === undefined || !(thrown instanceof MillraceError)) throw thrown
+    if (thrown.code !== 'store_locked') throw thrown
+    throw new MillraceError('owner_present', named, { cause: thrown })
+  }
+}
+
+export interface ConsumeFlags {
+  readonly acceptLog?: boolean
+  readonly acceptGap?: boolean
+}
+
+/** The consumer of both topics into the store. */
+export async function openConsumeStage(
+  config: Config,
+  logs: Logs,
+  store: Store,
+  flags: ConsumeFlags,
+  lifecycle: Lifecycle,
+): Promise<Consumer> {
+  const consumer = await openConsumer(
+    { ...config.consume, ...flags },
+    {
+      ...logs,
+      store,
+      clock: systemClock,
+      onRetry: (error, attempt) => logLine(`try ${attempt} to store failed: ${error.message}`),
+    },
+  )
+  consumer.done.catch(lifecycle.fail)
+  lifecycle.onStop('consumer', () => consumer.stop())
+  return consumer
+}
+
+interface ApiStageParts {
+  readonly logs: Logs
+  readonly store: Store
+  readonly consumer?: Consumer
+  readonly collectorUrl?: () => string | null
+}
+
+/** The API over the store, and the file by which commands of this user find it. */
+export async function openApiStage(
+  config: Config,
+  parts: ApiStageParts,
+  lifecycle: Lifecycle,
+): Promise<Api> {
+  const { logs, store, consumer } = parts
+  const runToken = randomBytes(32).toString('base64url')
+  const api = await openApi(config.api, {
+    store,
+    clock: systemClock,
+    version,
+    runToken,
+    collectorUrl: parts.collectorUrl ?? (() => null),
+    pipeline: async () => ({
+      lag: await lagOf(logs.events),
+      consumer: consumer === undefined ? 'absent' : 'running',
+      problem: await problemOf(logs.events, consumer),
+    }),
+    live: (signal) => tailRows(logs.events, signal),
+    replay: (options, onProgress) => replayBoth(config, logs, store, options, onProgress),
+    replayDeadLetter: (letter) =>
+      replayDeadLetter(letter, {
+        ...logs,
+        store,
+        clock: systemClock,
+        eventOf: (rejection, position) => eventOfRejection(rejection, position, config.collect),
+      }),
+  })
+  lifecycle.onStop('api', () => api.stop())
+  const { pid } = process
+  const startedAt = new Date().toISOString()
+  await writeOwner(config.data, { pid, url: api.url, token: runToken, startedAt })
+  lifecycle.onStop('owner file', () => removeOwner(config.data, pid))
+  return api
+}
+
+async function lagOf(log: Log): Promise<number> {
+  return (await log.lag(storeGroup)).reduce((sum, { lag }) => sum + lag, 0)
+}
+
+async function problemOf(log: Log, consumer: Consumer | undefined): Promise<string | null> {
+  const trouble = consumer?.trouble()
+  if (trouble) return trouble.message
+  return log.check().then(
+    () => null,
+    (thrown: Error) => thrown.message,
+  )
+}
+
+interface ReplayQuestion {
+  readonly from: 'earliest' | number
+  readonly batchRecords?: number
+  readonly signal: AbortSignal
+}
+
+/** Both topics one after the other: the refused requests of the past stay dead letters. */
+async function replayBoth(
+  config: Config,
+  { events, rejected }: Logs,
+  store: Store,
+  question: ReplayQuestion,
+  onProgress: Parameters<typeof replayLog>[4],
+): ReturnType<typeof replayLog> {
+  const options = {
+    ...config.consume,
+    ...question,
+    batchRecords: question.batchRecords ?? config.consume.batchRecords,
+  }
+  const first = await replayLog(events, store, systemClock, options, onProgress)
+  const second = await replayLog(rejected, store, systemClock, options, onProgress)
+  return {
+    read: first.read + second.read,
+    total: first.total + second.total,
+    complete: first.complete && second.complete,
+  }
+}
+
+/** The collector on the public port. */
+export async function openCollectStage(
+  config: Config,
+  logs: Logs,
+  registry: Registry,
+  lifecycle: Lifecycle,
+  apiUrl: string | null,
+): Promise<Collector> {
+  const script = await buildTagScript(config.tag)
+  const collector = await openCollector(
+    { ...config.collect, name: config.tag.name, eventSuffix: config.tag.eventSuffix },
+    { ...logs, script, registry, apiUrl, clock: systemClock, onLine: logLine },
+  )
+  lifecycle.onStop('collector', () => collector.stop())
+  return collector
+}
+
+/** What a Prometheus server should alarm on, beside the collector's own counters. */
+export function registerPipelineMetrics(registry: Registry, logs: Logs, store?: Store): void {
+  collectDefaultMetrics({ register: registry, prefix: 'millrace_' })
+  gauge(registry, 'millrace_log_lag', 'Records on the log that are not stored yet', () =>
+    lagOf(logs.events),
+  )
+  if (store === undefined) return
+  gauge(
+    registry,
+    'millrace_store_last_received_seconds',
+    'Receipt of the newest stored event, Unix time',
+    async () => ((await store.health()).lastReceivedAt ?? 0) / 1_000,
+  )
+  gauge(
+    registry,
+    'millrace_store_duplicates',
+    'Receipts of events that were stored already',
+    async () => (await store.health()).duplicates,
+  )
+  gauge(
+    registry,
+    'millrace_store_dead_letters',
+    'Dead letters kept',
+    async () => (await store.health()).deadLetters,
+  )
+}
+
+function gauge(registry: Registry, name: string, help: string, read: () => Promise<number>): void {
+  new Gauge({
+    name,
+    help,
+    registers: [registry],
+    async collect() {
+      this.set(await read())
+    },
+  })
+}
+
+/** Where the data is, as a person would type it. */
+export function dataFolder(config: Config): string {
+  return resolve(config.data)
+}
+
+function every(intervalMs: number, lifecycle: Lifecycle, work: () => Promise<void>): void {
+  let running: Promise<void> | undefined
+  const timer = setInterval(() => {
+    running ??= work()
+      .catch((thrown: Error) => logLine(`housekeeping failed: ${thrown.message}`))
+      .finally(() => {
+        running = undefined
+      })
+  }, intervalMs)
+  timer.unref()
+  lifecycle.onStop('housekeeping', async () => {
+    clearInterval(timer)
+    await running
+  })
+}

@@ -1,0 +1,55 @@
+import type { Command } from 'commander'
+import { Registry } from 'prom-client'
+import type { Config } from '../config.ts'
+import { runUntilSignal } from './lifecycle.ts'
+import {
+  configOf,
+  createCommand,
+  type StageFlags,
+  withApiFlags,
+  withCollectFlags,
+  withConsumeFlags,
+} from './options.ts'
+import * as stages from './stages.ts'
+import { version } from './version.ts'
+
+/** `millrace start`: every stage in one process. */
+export function startCommand(): Command {
+  const command = createCommand(
+    'start',
+    'Run collector, log, consumer, store and API in one process',
+  )
+  return withConsumeFlags(withApiFlags(withCollectFlags(command))).action(
+    async (flags: StageFlags) => {
+      const config = await configOf(flags)
+      await runUntilSignal(async (lifecycle) => {
+        const logs = await stages.openLogStage(config, lifecycle)
+        const store = await stages.openStoreStage(config, lifecycle)
+        const registry = new Registry()
+        stages.registerPipelineMetrics(registry, logs, store)
+        let collectorUrl: string | null = null
+        const consumer = await stages.openConsumeStage(config, logs, store, flags, lifecycle)
+        const parts = { logs, store, consumer, collectorUrl: () => collectorUrl }
+        const api = await stages.openApiStage(config, parts, lifecycle)
+        const collector = await stages.openCollectStage(config, logs, registry, lifecycle, api.url)
+        collectorUrl = collector.url
+        printAddresses(config, collector.url, api.url)
+      })
+    },
+  )
+}
+
+function printAddresses(config: Config, collectorUrl: string, apiUrl: string): void {
+  process.stdout.write(`
+Millrace ${version}
+
+  Demo page   ${collectorUrl}/
+  Live view   ${apiUrl}/
+  Your pages  <script src="${collectorUrl}/${config.tag.name}" defer async></script>
+  API         ${apiUrl}/api/openapi.json
+  Data        ${stages.dataFolder(config)}
+
+Ctrl+C stops it; what was answered with 2xx is on disk.
+
+`)
+}

@@ -1,0 +1,68 @@
+import { MillraceError } from '../event/error.ts'
+import { toError } from '../lib/assert.ts'
+
+/** Prints an error as a person reads it: what happened, what to do, and the code to search for. */
+export function printError(thrown: unknown): void {
+  const error = toError(thrown)
+  if (error instanceof MillraceError) {
+    process.stderr.write(`millrace: ${error.message}\n  ${error.hint} [${error.code}]\n`)
+  } else {
+    process.stderr.write(`millrace: ${error.stack ?? error.message}\n`)
+  }
+}
+
+/** A line for the operator of a running process. */
+export function logLine(text: string): void {
+  process.stderr.write(`${new Date().toISOString()} ${text}\n`)
+}
+
+/** Progress of long work: redrawn in place on a terminal, a line every few seconds elsewhere. */
+export interface ProgressBar {
+  update(done: number, total: number): void
+  end(): void
+}
+
+const barCharacters = 30
+const quietIntervalMs = 5_000
+
+export function createProgressBar(
+  label: string,
+  stream: NodeJS.WriteStream = process.stderr,
+): ProgressBar {
+  const startedAt = performance.now()
+  let lastAt = Number.NEGATIVE_INFINITY
+  const line = (done: number, total: number): string => {
+    const share = total === 0 ? 1 : Math.min(1, done / total)
+    const filled = Math.round(share * barCharacters)
+    const perSecond = Math.round(done / Math.max(0.001, (performance.now() - startedAt) / 1_000))
+    const bar = `${'█'.repeat(filled)}${'░'.repeat(barCharacters - filled)}`
+    return `${label} ${bar} ${done.toLocaleString('en')} of ${total.toLocaleString('en')} (${perSecond.toLocaleString('en')}/s)`
+  }
+  return {
+    update(done, total) {
+      const now = performance.now()
+      if (now - lastAt < (stream.isTTY ? 100 : quietIntervalMs) && done < total) return
+      lastAt = now
+      stream.write(stream.isTTY ? `\r${line(done, total)}\u001b[K` : `${line(done, total)}\n`)
+    },
+    end() {
+      if (stream.isTTY && lastAt > 0) stream.write('\n')
+    },
+  }
+}
+
+/** Writes to standard output and waits while it is full; false when its reader has gone away. */
+export async function printOut(text: string): Promise<boolean> {
+  const { stdout } = process
+  if (stdout.destroyed) return false
+  if (!stdout.write(text)) {
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        stdout.off('drain', done).off('close', done).off('error', done)
+        resolve()
+      }
+      stdout.on('drain', done).on('close', done).on('error', done)
+    })
+  }
+  return !stdout.destroyed
+}

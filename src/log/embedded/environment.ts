@@ -1,0 +1,178 @@
+import { realpathSync, statSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { open, type RootDatabase } from 'lmdb'
+import { MillraceError } from '../../event/error.ts'
+import { openingFailure } from './failure.ts'
+
+/** One LMDB file with binary keys and values. */
+export type Database = RootDatabase<Buffer, Buffer>
+
+/** How to open one. */
+export interface EnvironmentOptions {
+  readonly writable: boolean
+  /** Address space for the file; nothing of it is memory until it is read. It grows if need be. */
+  readonly mapBytes: number
+  /** False only where a test wants to see what a missing sync does. */
+  readonly sync: boolean
+}
+
+/** A user's hold on an LMDB file. */
+export interface Environment {
+  readonly path: string
+  /** Runs `action` on the open database, in one turn: the database must not be kept. */
+  use<T>(action: (database: Database) => T): Promise<Awaited<T>>
+  /** Closes and opens the file anew, for all its users: after a failed write LMDB's own state is not trusted. */
+  reopen(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Page size of new files; also what tells a file that was never written to from others. */
+const pageBytes = 4096
+
+/** What LMDB writes when it makes a file: its two meta pages. Larger files have had a commit. */
+export const createdBytes = 2 * pageBytes
+
+/**
+ * The open files of this process, by real path. It is state of the module because the rule behind
+ * it is one of the process: LMDB's locks are POSIX record locks, and closing any descriptor of a
+ * file drops all locks that the process has on it (fcntl(2)); a second opening of the same file
+ * would, when closed, make other processes believe that nobody uses it.
+ */
+const openFiles = new Map<string, SharedFile>()
+
+/**
+ * Opens an LMDB file, or joins those in this process that have it open; who needs to write makes
+ * it writable for all.
+ * @throws MillraceError `log_corrupt`, `log_version`, `log_unwritable` naming the file
+ */
+export async function openEnvironment(
+  path: string,
+  options: EnvironmentOptions,
+): Promise<Environment> {
+  const name = realName(path)
+  let file = openFiles.get(name)
+  if (file === undefined) {
+    file = new SharedFile(name)
+    openFiles.set(name, file)
+  }
+  return file.join(options)
+}
+
+class SharedFile {
+  readonly #path: string
+  #users = 0
+  #database: Database | undefined
+  #options: EnvironmentOptions = { writable: false, mapBytes: 0, sync: true }
+  /** Openings and closings, one after the other; never rejects. */
+  #change: Promise<unknown> = Promise.resolve()
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  async join(options: EnvironmentOptions): Promise<Environment> {
+    this.#users++
+    let joined = true
+    const leave = async () => {
+      if (!joined) return
+      joined = false
+      this.#users--
+      await this.#serially(() => this.#closeIfUnused())
+    }
+    try {
+      await this.#serially(() => this.#ensure(options))
+    } catch (thrown) {
+      await leave()
+      throw thrown
+    }
+    return {
+      path: this.#path,
+      use: (action) => this.#use(action),
+      reopen: () => this.#serially(() => this.#reopen()),
+      close: leave,
+    }
+  }
+
+  async #use<T>(action: (database: Database) => T): Promise<Awaited<T>> {
+    await this.#change
+    if (this.#users === 0) throw new Error(`${this.#path} is closed`)
+    if (this.#database === undefined) await this.#serially(() => this.#ensure(this.#options))
+    return await action(this.#database as unknown as Database)
+  }
+
+  #serially<T>(change: () => Promise<T>): Promise<T> {
+    const changed = this.#change.then(change)
+    this.#change = changed.catch(() => undefined)
+    return changed
+  }
+
+  async #ensure(options: EnvironmentOptions): Promise<void> {
+    const enough = this.#options.writable || !options.writable
+    if (this.#database !== undefined && enough) return
+    await this.#closeDatabase()
+    const writable = options.writable || this.#options.writable
+    this.#database = openDatabase(this.#path, { ...options, writable })
+    this.#options = { ...options, writable }
+  }
+
+  async #reopen(): Promise<void> {
+    await this.#closeDatabase()
+    await this.#ensure(this.#options)
+  }
+
+  async #closeIfUnused(): Promise<void> {
+    if (this.#users > 0) return
+    await this.#closeDatabase()
+    this.#options = { ...this.#options, writable: false }
+    if (this.#users === 0) openFiles.delete(this.#path)
+  }
+
+  async #closeDatabase(): Promise<void> {
+    const database = this.#database
+    this.#database = undefined
+    await database?.close()
+  }
+}
+
+function openDatabase(path: string, options: EnvironmentOptions): Database {
+  let database: Database
+  try {
+    database = open<Buffer, Buffer>({
+      path,
+      noSubdir: true,
+      encoding: 'binary',
+      keyEncoding: 'binary',
+      pageSize: pageBytes,
+      mapSize: options.mapBytes,
+      maxDbs: 1,
+      readOnly: !options.writable,
+      // A commit resolves after its fdatasync, and readers see it no sooner.
+      overlappingSync: false,
+      noSync: !options.sync,
+    })
+  } catch (thrown) {
+    throw openingFailure(path, thrown)
+  }
+  checkLength(database, path)
+  return database
+}
+
+/** Reading a mapped page beyond the end of a file kills the process, so a cut file is refused here. */
+function checkLength(database: Database, path: string): void {
+  const { env } = database as unknown as {
+    env: { info(): { lastPageNumber: number }; stat(): { pageSize: number } }
+  }
+  const needed = (env.info().lastPageNumber + 1) * env.stat().pageSize
+  const { size } = statSync(path)
+  if (size >= needed) return
+  void database.close()
+  throw new MillraceError('log_corrupt', `${path} has ${size} bytes of at least ${needed}`)
+}
+
+function realName(path: string): string {
+  try {
+    return join(realpathSync(dirname(path)), basename(path))
+  } catch (thrown) {
+    throw openingFailure(path, thrown)
+  }
+}

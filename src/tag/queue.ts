@@ -1,0 +1,66 @@
+/** Events and callbacks in the order in which they came, one event on its way at a time. */
+export interface Queue {
+  /** Sends a query string when all before it is sent. */
+  readonly send: (query: string) => void
+  /**
+   * Calls once all that is queued now has been answered, has failed or has timed out, or after
+   * `timeoutMs`; at once when nothing is queued.
+   */
+  readonly whenCommitted: (callback: () => void, timeoutMs?: number) => void
+}
+
+/** What the queue needs of the browser. */
+type QueuePage = Pick<Window, 'setTimeout' | 'clearTimeout'> & {
+  readonly Image: new (width: number, height: number) => HTMLImageElement
+}
+
+/**
+ * Each event is one image: it crosses origins without a preflight and asks nothing of the page. An
+ * answer, a failure and `eventTimeoutMs` all let the next one go. There is no second try.
+ */
+export function createQueue(page: QueuePage, eventUrl: string, eventTimeoutMs: number): Queue {
+  const items: (string | (() => void))[] = []
+  let isBusy = false
+
+  function add(item: string | (() => void)): void {
+    items.push(item)
+    if (!isBusy) advance()
+  }
+
+  function advance(): void {
+    const item = items.shift()
+    isBusy = item !== undefined
+    if (typeof item === 'string') {
+      const image = new page.Image(1, 1)
+      image.onload = image.onerror = createFinish(eventTimeoutMs, advance)
+      image.src = `${eventUrl}?${item}`
+    } else if (item) {
+      // A callback that throws is the page's to hear of, but the events behind it still go.
+      try {
+        item()
+      } finally {
+        advance()
+      }
+    }
+  }
+
+  /** A function that calls `done` the first time that it is called itself, or after `timeoutMs`. */
+  function createFinish(timeoutMs: number, done: () => void): () => void {
+    let isDone = false
+    const finish = () => {
+      if (isDone) return
+      isDone = true
+      page.clearTimeout(timer)
+      done()
+    }
+    const timer = page.setTimeout(finish, timeoutMs)
+    return finish
+  }
+
+  return {
+    send: add,
+    whenCommitted: (callback, timeoutMs) => {
+      add(timeoutMs && isBusy ? createFinish(timeoutMs, callback) : callback)
+    },
+  }
+}
