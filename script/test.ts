@@ -22,6 +22,11 @@ const needs: readonly Need[] = [
     isMet: () => existsSync(chromium),
     how: 'install Chromium (Debian: apt-get install chromium) or set MILLRACE_CHROMIUM to its path',
   },
+  {
+    word: 'trace',
+    isMet: () => process.platform === 'linux' && existsSync('/usr/bin/strace'),
+    how: 'install strace (Debian: apt-get install strace)',
+  },
 ]
 
 const isCi = process.env['CI'] === 'true'
@@ -49,7 +54,8 @@ const events = run({
 events.on('test:summary', ({ file, counts }) => {
   if (file !== undefined) return
   passed = counts.passed
-  failed = counts.failed + counts.cancelled
+  // The types lack `failed`, which Node reports.
+  failed = (counts as typeof counts & { failed: number }).failed + counts.cancelled
   skipped = counts.skipped + counts.todo
 })
 events.compose(new spec()).pipe(process.stdout)

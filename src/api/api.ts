@@ -120,8 +120,8 @@ async function addParts(app: FastifyInstance, context: RouteContext): Promise<vo
   const { options, parts, onError } = context
   const guard = createGuard({ ...options, runToken: parts.runToken })
   const sessions = createSessions(parts.clock)
-  const pages = await openPages()
   const needsToken = options.token !== undefined
+  const pages = await openPages(needsToken)
 
   // The answer's text is made by the routes: schemas describe it, for /api/openapi.json.
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))

@@ -14,34 +14,38 @@ const folder = new URL('../dashboard/', import.meta.url)
 
 const files = [
   { path: '/', name: 'index.html', type: 'text/html; charset=utf-8' },
-  { path: '/page.js', name: 'page.js', type: 'text/javascript; charset=utf-8' },
+  ...['page.js', 'live.js', 'counts.js', 'dom.js'].map((name) => ({
+    path: `/${name}`,
+    name,
+    type: 'text/javascript; charset=utf-8',
+  })),
   { path: '/page.css', name: 'page.css', type: 'text/css; charset=utf-8' },
   { path: '/icon.svg', name: 'icon.svg', type: 'image/svg+xml' },
-] as const
+]
 
 /** What the login page itself needs; everything else is behind the token. */
 export const publicPaths: readonly string[] = ['/login', '/page.css', '/icon.svg']
 
-/** Reads the files of the dashboard. */
-export async function openPages(): Promise<Pages> {
+/**
+ * Reads the files of the dashboard.
+ * @param needsToken whether there is a login, and so a way to log out
+ */
+export async function openPages(needsToken: boolean): Promise<Pages> {
   const loaded = await Promise.all(
     files.map(async (file) => {
-      const body = await readFile(new URL(file.name, folder))
+      const text = await readFile(new URL(file.name, folder), 'utf8')
+      const body = needsToken ? text : text.replace(/<form id="logout"[\s\S]*?<\/form>/, '')
       return { ...file, body, etag: etagOf(body) }
     }),
   )
   const login = await readFile(new URL('login.html', folder), 'utf8')
   return {
     sendLogin(reply, status, problem = '') {
-      return (
-        reply
-          .code(status)
-          .header('cache-control', 'no-store')
-          // With no-referrer the browser would send `Origin: null` with the form.
-          .header('referrer-policy', 'same-origin')
-          .type('text/html; charset=utf-8')
-          .send(login.replace('<!-- problem -->', () => problem))
-      )
+      return reply
+        .code(status)
+        .header('cache-control', 'no-store')
+        .type('text/html; charset=utf-8')
+        .send(login.replace('<!-- problem -->', () => problem))
     },
     addRoutes(app) {
       for (const { path, type, body, etag } of loaded) {
@@ -56,7 +60,7 @@ export async function openPages(): Promise<Pages> {
   }
 }
 
-function etagOf(body: Buffer): string {
+function etagOf(body: string): string {
   return `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`
 }
 

@@ -22,7 +22,7 @@ import type { CountsAnswer } from './answer.ts'
 import type { RouteContext } from './api.ts'
 import { liveParameters } from './live.ts'
 import { collectPage, renderDeadLetter, renderEvent, renderHealth } from './render.ts'
-import { answerSchemas, questionSchema } from './schema.ts'
+import { answerSchemas, questionSchema, type RouteSchema } from './schema.ts'
 
 /** The questions that are only read. Answers are never cached: they are people's behaviour. */
 export function addRoutes(app: FastifyInstance, context: RouteContext): void {
@@ -113,7 +113,7 @@ function addHealth(app: FastifyInstance, context: RouteContext): void {
     {},
     'health',
   )
-  const schema = {
+  const schema: RouteSchema = {
     ...described,
     response: { ...described.response, 503: described.response[200] },
   }

@@ -12,7 +12,6 @@ const textOrNull: JsonSchema = { type: ['string', 'null'] }
 const time: JsonSchema = { type: 'string', format: 'date-time' }
 const timeOrNull: JsonSchema = { type: ['string', 'null'], format: 'date-time' }
 const flag: JsonSchema = { type: 'boolean' }
-const number: JsonSchema = { type: 'number' }
 const numberOrNull: JsonSchema = { type: ['number', 'null'] }
 const count: JsonSchema = { type: 'integer', minimum: 0 }
 const countOrNull: JsonSchema = { type: ['integer', 'null'], minimum: 0 }
@@ -153,7 +152,7 @@ export const answerSchemas = {
     events: countOrNull,
     duplicates: countOrNull,
     deadLetters: countOrNull,
-    storeBytes: { ...numberOrNull },
+    storeBytes: countOrNull,
     liveStreams: count,
     collectorUrl: textOrNull,
     version: text,

@@ -9,6 +9,13 @@ const table = {
     'The query string is longer than %s bytes',
     'Send less in the event parameters, or use POST /events',
   ],
+  head_too_large: [
+    431,
+    'The request line and headers are larger than %s bytes',
+    'Send less in the event parameters, or use POST /events',
+  ],
+  request_malformed: [400, 'The request is not HTTP: %s', 'Send HTTP/1.1'],
+  request_timeout: [408, 'The request did not arrive in time', 'Send it whole and at once'],
   query_undecodable: [
     400,
     'The query string has a broken percent escape or a raw byte: %s',

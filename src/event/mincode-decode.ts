@@ -1,3 +1,5 @@
+import { MillraceError } from './error.ts'
+
 /** Reads mincode (see mincode.ts). Apart from the encoder, so that the tag does not carry it. */
 
 const decimalPattern = /^-?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,9})?$/i
@@ -9,6 +11,7 @@ interface Cursor {
   readonly text: string
   at: number
   depthLeft: number
+  readonly depthMax: number
 }
 
 /** Thrown inside, caught at the door: decoding has one answer for all malformed input. */
@@ -24,10 +27,11 @@ declare global {
 /**
  * Decodes the first value in `text`; what follows it is ignored, as Divolte does. Integers beyond
  * 2^53 keep their digits (`JSON.rawJSON`), so the result is for `JSON.stringify`.
- * Returns undefined for malformed or truncated text and for nesting deeper than `depthMax`.
+ * Returns undefined for malformed or truncated text.
+ * @throws MillraceError `parameters_too_large` for nesting deeper than `depthMax`
  */
 export function decodeMincode(text: string, depthMax: number): unknown {
-  const cursor: Cursor = { text, at: 0, depthLeft: depthMax }
+  const cursor: Cursor = { text, at: 0, depthLeft: depthMax, depthMax }
   try {
     return decodePayload(cursor, readType(cursor))
   } catch (thrown) {
@@ -87,7 +91,8 @@ function decodePayload(cursor: Cursor, type: string): unknown {
 }
 
 function enter(cursor: Cursor): void {
-  if (cursor.depthLeft-- <= 0) throw malformed
+  if (cursor.depthLeft-- > 0) return
+  throw new MillraceError('parameters_too_large', `${cursor.depthMax} levels deep`)
 }
 
 function decodeArray(cursor: Cursor): unknown[] {

@@ -16,7 +16,5 @@ interface PrivacySignals {
  */
 export function isPartyRefused(page: PrivacySignals): boolean {
   const { globalPrivacyControl, doNotTrack, msDoNotTrack } = page.navigator
-  return (
-    globalPrivacyControl === true || [doNotTrack, msDoNotTrack, page.doNotTrack].includes('1')
-  )
+  return globalPrivacyControl === true || [doNotTrack, msDoNotTrack, page.doNotTrack].includes('1')
 }

@@ -1,5 +1,5 @@
-import { createIdentifier, createPageViewId } from '../event/identifier.ts'
 import type { PageViewId, PartyId, SessionId } from '../event/identifier.ts'
+import { createIdentifier, createPageViewId } from '../event/identifier.ts'
 
 /** Names and lifetimes of the two cookies; see `tag` in config.ts. */
 export interface CookieOptions {

@@ -15,20 +15,22 @@ const offsetBytes = 8
 export class Groups {
   readonly #environment: Environment | undefined
   readonly #path: string
+  readonly #writable: boolean
   /** What is stored for certain, so that a commit that moves nothing costs nothing. */
   readonly #committed = new Map<string, number>()
 
-  private constructor(path: string, environment: Environment | undefined) {
+  private constructor(path: string, environment: Environment | undefined, writable: boolean) {
     this.#path = path
+    this.#writable = writable
     this.#environment = environment
   }
 
   /** @throws MillraceError `log_corrupt`, `log_version`, `log_unwritable` */
   static async open(topicFolder: string, writable: boolean, sync: boolean): Promise<Groups> {
     const path = join(topicFolder, 'groups.mdb')
-    if (!writable && !existsSync(path)) return new Groups(path, undefined)
+    if (!writable && !existsSync(path)) return new Groups(path, undefined, false)
     const environment = await openEnvironment(path, { writable, mapBytes, sync })
-    const groups = new Groups(path, environment)
+    const groups = new Groups(path, environment, writable)
     if (writable) await groups.#introduce(storeGroup)
     return groups
   }
@@ -102,7 +104,7 @@ export class Groups {
 
   async #write<T>(write: (environment: Environment) => Promise<T>): Promise<T> {
     const environment = this.#environment
-    if (environment === undefined) {
+    if (environment === undefined || !this.#writable) {
       throw new MillraceError('log_unwritable', `${this.#path} is open to read only`)
     }
     try {

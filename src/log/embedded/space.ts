@@ -38,7 +38,9 @@ export class Space {
     // What has filled up since the last look by counting alone is looked at before it is refused.
     const filled = !this.#wasFull && this.#isFull()
     if (filled || performance.now() - this.#lookedAt >= lookMs) {
-      this.#look ??= this.#lookAgain()
+      this.#look ??= this.#lookAgain().finally(() => {
+        this.#look = undefined
+      })
       await this.#look
     }
     if (this.#topicBytes >= maxBytes) {
@@ -54,14 +56,10 @@ export class Space {
   }
 
   async #lookAgain(): Promise<void> {
-    try {
-      this.#measure()
-      if (this.#topicBytes >= this.#settings.maxBytes && (await this.#free()) > 0) this.#measure()
-      this.#wasFull = this.#isFull()
-      this.#lookedAt = performance.now()
-    } finally {
-      this.#look = undefined
-    }
+    this.#measure()
+    if (this.#topicBytes >= this.#settings.maxBytes && (await this.#free()) > 0) this.#measure()
+    this.#wasFull = this.#isFull()
+    this.#lookedAt = performance.now()
   }
 
   #isFull(): boolean {

@@ -1,0 +1,105 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openLogs, openStore } from '../src/cli/backends.ts'
+import { loadConfig } from '../src/config.ts'
+import { openConsumer } from '../src/consume/consume.ts'
+import { type Event, Source } from '../src/event/event.ts'
+import { encodeEvent, eventRecordSchema } from '../src/event/record.ts'
+import { systemClock } from '../src/lib/clock.ts'
+import { storeGroup } from '../src/log/log.ts'
+import { machine } from './process.ts'
+import { jsonEvent, pageAddress, userAgent } from './requests.ts'
+
+/**
+ * Claim: the consumer moves at least 50,000 events a second from the log into the store.
+ * Method: a backlog of 500,000 events on the embedded log, then the consumer with its defaults.
+ */
+const total = 500_000
+
+const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-'))
+const config = await loadConfig({ env: {}, folder, flags: { data: join(folder, 'data') } })
+const logs = await openLogs(config)
+const store = await openStore(config)
+
+function eventOf(index: number): Event {
+  const now = Date.now()
+  const sent = jsonEvent(index)
+  return {
+    eventId: sent.eventId as Event['eventId'],
+    partyId: sent.partyId as Event['partyId'],
+    sessionId: sent['sessionId'] as Event['sessionId'],
+    pageViewId: sent['pageViewId'] as Event['pageViewId'],
+    eventType: 'preview',
+    eventTime: now,
+    clockSource: 'client',
+    receivedAt: now,
+    clientTime: now,
+    location: pageAddress(index),
+    referer: 'https://www.example.org/search?q=shoes',
+    remoteAddress: '192.0.2.0',
+    parameters: JSON.stringify(sent['parameters']),
+    itemId: String(100_000 + (index % 5_000)),
+    sequence: 0,
+    firstInSession: true,
+    newParty: true,
+    duplicate: false,
+    corrupt: false,
+    viewportWidth: 1280,
+    viewportHeight: 720,
+    screenWidth: 1440,
+    screenHeight: 860,
+    devicePixelRatio: 2,
+    userAgent: userAgent(index),
+    agent: {
+      name: 'Chrome',
+      family: 'Chrome',
+      vendor: 'Google',
+      type: 'browser',
+      version: '120.0.0.0',
+      deviceCategory: 'desktop',
+      osFamily: 'Linux',
+      osVersion: null,
+      osVendor: null,
+    },
+    bot: null,
+    privacy: null,
+    source: Source.Tag,
+  }
+}
+
+try {
+  process.stdout.write(`${machine()}\n`)
+  for (let first = 0; first < total; first += 2_000) {
+    const records = Array.from({ length: 2_000 }, (_, at) => {
+      const event = eventOf(first + at)
+      return {
+        key: event.partyId ?? '',
+        value: encodeEvent(event),
+        schema: eventRecordSchema.fingerprint,
+      }
+    })
+    await logs.events.append(records)
+  }
+  const cpuBefore = process.cpuUsage()
+  const startedAt = performance.now()
+  const consumer = await openConsumer(config.consume, { ...logs, store, clock: systemClock })
+  for (;;) {
+    const [lag] = await logs.events.lag(storeGroup)
+    if (lag?.lag === 0) break
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  const seconds = (performance.now() - startedAt) / 1_000
+  const { user, system } = process.cpuUsage(cpuBefore)
+  await consumer.stop()
+  const { events, bytes } = await store.health()
+  if (events !== total) throw new Error(`${events} events are stored instead of ${total}`)
+  process.stdout.write(
+    `${Math.round(total / seconds).toLocaleString('en')} events/s (claim ≥ 50,000), ` +
+      `${((user + system) / total).toFixed(1)} µs CPU an event, ${(bytes / total).toFixed(0)} bytes a row in the open table\n`,
+  )
+} finally {
+  await store.close()
+  await logs.close()
+  rmSync(folder, { recursive: true, force: true })
+}

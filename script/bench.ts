@@ -1,0 +1,18 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+
+/** Runs every claim of benchmark/, or those named: `npm run bench -- collect`. */
+const claims = ['collect', 'log-to-store', 'whole-process', 'idle']
+const named = process.argv.slice(2).filter((argument) => !argument.startsWith('-'))
+const unknown = named.filter((name) => !claims.includes(name))
+if (unknown.length > 0) {
+  process.stderr.write(`unknown: ${unknown.join(', ')}; there are: ${claims.join(', ')}\n`)
+  process.exit(2)
+}
+for (const claim of named.length > 0 ? named : claims) {
+  const file = new URL(`../benchmark/${claim}.ts`, import.meta.url).pathname
+  if (!existsSync(file)) throw new Error(`${file} is missing`)
+  process.stdout.write(`\n== ${claim}\n`)
+  const { status } = spawnSync(process.execPath, [file], { stdio: 'inherit' })
+  if (status !== 0) process.exitCode = 1
+}

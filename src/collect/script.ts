@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { brotliCompress, constants, gzip } from 'node:zlib'
+import { buildSync } from 'esbuild'
+
+/** The settings that are built into the script: `tag` of the configuration. */
+export interface TagScriptOptions {
+  /** The script's name, `divolte.js`. */
+  readonly name: string
+  readonly eventSuffix: string
+  readonly partyCookie: string
+  readonly partyTimeoutDays: number
+  readonly sessionCookie: string
+  readonly sessionTimeoutMinutes: number
+  readonly cookieDomain?: string | undefined
+  readonly autoPageView: boolean
+  readonly eventTimeoutMs: number
+}
+
+/** The script as it is served: the same text in three codings. */
+export interface TagScript {
+  readonly body: Buffer
+  readonly gzip: Buffer
+  readonly brotli: Buffer
+  /** Strong entity tag of `body`, with its quotes: base64 of its SHA-256. */
+  readonly etag: string
+}
+
+/** The headers of a request that decide the answer, as `node:http` has them. */
+export interface ScriptRequestHeaders {
+  readonly 'accept-encoding'?: string | undefined
+  readonly 'if-none-match'?: string | undefined
+}
+
+export interface ScriptAnswer {
+  readonly status: 200 | 304
+  readonly headers: Readonly<Record<string, string>>
+  /** Empty with 304. */
+  readonly body: Buffer
+}
+
+/** Browsers since 2017. es2020 would save 50 of 2,900 bytes (gzip) and shut out those before 2020. */
+const target = 'es2017'
+
+/**
+ * Builds the tag's script with `options` inside. The build runs in a process of esbuild that ends
+ * with it (`buildSync`), so nothing lives on and no other build is disturbed; it takes well under a
+ * second, once, at start.
+ */
+export async function buildTagScript(options: TagScriptOptions): Promise<TagScript> {
+  // Unbuilt next to src/tag/script.ts, published next to dist/tag/script.js.
+  const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'))
+  const { outputFiles } = buildSync({
+    entryPoints: [fileURLToPath(new URL(`../tag/script${extension}`, import.meta.url))],
+    bundle: true,
+    write: false,
+    minify: true,
+    format: 'iife',
+    target,
+    define: { __MILLRACE_TAG__: JSON.stringify(settingsOf(options)) },
+    // The script depends on its source alone, not on a tsconfig.json that may lie about.
+    tsconfigRaw: '{}',
+    logLevel: 'silent',
+  })
+  const body = Buffer.concat(outputFiles.map((file) => file.contents))
+  const [gzipped, brotli] = await Promise.all([
+    promisify(gzip)(body, { level: constants.Z_BEST_COMPRESSION }),
+    promisify(brotliCompress)(body, {
+      params: { [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY },
+    }),
+  ])
+  const etag = `"${createHash('sha256').update(body).digest('base64')}"`
+  return { body, gzip: gzipped, brotli, etag }
+}
+
+/** Only what the tag reads, in one order: the same settings give the same bytes and entity tag. */
+function settingsOf(options: TagScriptOptions): TagScriptOptions {
+  return {
+    name: options.name,
+    eventSuffix: options.eventSuffix,
+    partyCookie: options.partyCookie,
+    partyTimeoutDays: options.partyTimeoutDays,
+    sessionCookie: options.sessionCookie,
+    sessionTimeoutMinutes: options.sessionTimeoutMinutes,
+    cookieDomain: options.cookieDomain,
+    autoPageView: options.autoPageView,
+    eventTimeoutMs: options.eventTimeoutMs,
+  }
+}
+
+/** Brotli before gzip before plain: the smallest that the browser takes. */
+const codings = [
+  { name: 'br', body: 'brotli', etagPrefix: 'br+' },
+  { name: 'gzip', body: 'gzip', etagPrefix: 'gz+' },
+] as const
+
+/** Answers a GET for the script. Divolte's headers, and brotli. */
+export function answerScript(script: TagScript, request: ScriptRequestHeaders): ScriptAnswer {
+  const accepted = parseAcceptEncoding(request['accept-encoding'] ?? '')
+  const coding = codings.find(({ name }) => (accepted.get(name) ?? accepted.get('*') ?? 0) > 0)
+  const etag = coding ? script.etag.replace('"', `"${coding.etagPrefix}`) : script.etag
+  const headers = {
+    'Content-Type': 'application/javascript',
+    'Cache-Control': 'public, max-age=3600',
+    ETag: etag,
+    Vary: 'Accept-Encoding',
+  }
+  if (matches(request['if-none-match'] ?? '', etag)) {
+    return { status: 304, headers, body: Buffer.alloc(0) }
+  }
+  const body = coding ? script[coding.body] : script.body
+  return {
+    status: 200,
+    headers: {
+      ...headers,
+      ...(coding && { 'Content-Encoding': coding.name }),
+      'Content-Length': String(body.length),
+    },
+    body,
+  }
+}
+
+/** Coding → weight, RFC 9110 section 12.5.3; a weight that cannot be read counts as refusal. */
+function parseAcceptEncoding(header: string): Map<string, number> {
+  const weights = new Map<string, number>()
+  for (const element of header.split(',')) {
+    const [name = '', ...parameters] = element.split(';').map((part) => part.trim().toLowerCase())
+    const weight = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2) ?? '1'
+    if (name !== '') weights.set(name, Number(weight) || 0)
+  }
+  return weights
+}
+
+/** If-None-Match, RFC 9110 section 13.1.2: `*`, or a list compared weakly. */
+function matches(header: string, etag: string): boolean {
+  if (header.trim() === '*') return true
+  const tags: readonly string[] = header.match(/"[^"]*"/g) ?? []
+  return tags.includes(etag)
+}

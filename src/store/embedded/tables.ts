@@ -1,0 +1,56 @@
+/**
+ * The tables. Times are BIGINT milliseconds since 1970: as small as TIMESTAMP_MS, and days are an
+ * integer division. No table has a PRIMARY KEY: an index costs four times the CPU and bytes; one
+ * process writes, and looks before it inserts.
+ */
+
+/** What this version writes and reads. A change to the tables below is a new number. */
+export const formatVersion = 1
+
+/** The order of members is the code on disk: append only. */
+export const clockSources = ['client', 'wrong', 'absent', 'collector'] as const
+export const privacies = ['gpc', 'dnt', 'cookieless'] as const
+export const sources = ['tag', 'json'] as const
+
+const enumOf = (members: readonly string[]): string =>
+  `ENUM (${members.map((member) => `'${member}'`).join(', ')})`
+
+/**
+ * - `logs`: a small number for each log identity and topic.
+ * - `positions`: the next offset to read.
+ * - `agents`: user agents and what was made of them; the same few hundred come with every event.
+ * - `events`: one row for each event, from its first receipt. `party_id` is '' for none;
+ *   `page_view_id` is NULL when it is the first `page_view_chars` characters of `event_id`, and
+ *   `client_time` when it is `event_time`; `flags` are 1 first in session, 2 new party,
+ *   4 duplicate, 8 corrupt.
+ * - `repeats`: further receipts of stored events.
+ * - `claims`: the event time of events whose clock was wrong or absent, found by a hash.
+ * - `dead_letters`: by position.
+ */
+export const createTables = `
+CREATE TABLE meta (name VARCHAR NOT NULL, value VARCHAR NOT NULL);
+CREATE TABLE logs (id INTEGER NOT NULL, log VARCHAR NOT NULL, topic VARCHAR NOT NULL);
+CREATE TABLE positions (log_id INTEGER NOT NULL, "partition" INTEGER NOT NULL, next_offset BIGINT NOT NULL);
+CREATE TABLE agents (
+  id INTEGER NOT NULL, user_agent VARCHAR, name VARCHAR, family VARCHAR, vendor VARCHAR, type VARCHAR,
+  version VARCHAR, device_category VARCHAR, os_family VARCHAR, os_version VARCHAR, os_vendor VARCHAR);
+CREATE TABLE events (
+  event_time BIGINT NOT NULL, event_id VARCHAR NOT NULL, party_id VARCHAR NOT NULL,
+  received_at BIGINT NOT NULL, client_time BIGINT, clock_source ${enumOf(clockSources)} NOT NULL,
+  session_id VARCHAR, page_view_id VARCHAR, page_view_chars UTINYINT, sequence INTEGER,
+  event_type VARCHAR NOT NULL, item_id VARCHAR, parameters VARCHAR, location VARCHAR, referer VARCHAR,
+  remote_address VARCHAR NOT NULL, agent_id INTEGER, bot VARCHAR, privacy ${enumOf(privacies)},
+  source ${enumOf(sources)} NOT NULL, flags UTINYINT NOT NULL,
+  viewport_width INTEGER, viewport_height INTEGER, screen_width INTEGER, screen_height INTEGER,
+  device_pixel_ratio DOUBLE,
+  log_id INTEGER NOT NULL, "partition" INTEGER NOT NULL, "offset" BIGINT NOT NULL);
+CREATE TABLE repeats (
+  event_time BIGINT NOT NULL, event_id VARCHAR NOT NULL, party_id VARCHAR NOT NULL,
+  received_at BIGINT NOT NULL, log_id INTEGER NOT NULL, "partition" INTEGER NOT NULL, "offset" BIGINT NOT NULL);
+CREATE TABLE claims (
+  identity_hash INTEGER NOT NULL, party_id VARCHAR NOT NULL, event_id VARCHAR NOT NULL, event_time BIGINT NOT NULL);
+CREATE TABLE dead_letters (
+  log_id INTEGER NOT NULL, "partition" INTEGER NOT NULL, "offset" BIGINT NOT NULL,
+  received_at BIGINT NOT NULL, code VARCHAR NOT NULL, message VARCHAR NOT NULL, source VARCHAR NOT NULL,
+  value BLOB NOT NULL, schema VARCHAR NOT NULL, replayable BOOLEAN NOT NULL, replayed_at BIGINT);
+`

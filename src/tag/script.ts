@@ -1,0 +1,68 @@
+import { startTag, type Tag, type TagOptions } from './tag.ts'
+
+/**
+ * The script that pages load: finds its own address, starts the tag, and makes it known under the
+ * name `divolte`. Built by collect/script.ts, which puts the settings in.
+ */
+declare const __MILLRACE_TAG__: TagOptions & {
+  /** The name of this script, `divolte.js`. */
+  readonly name: string
+  /** What follows the folder of this script in the address of events. */
+  readonly eventSuffix: string
+}
+
+/** The window, with all the places in which a page may wait for the tag. */
+type ScriptPage = Window &
+  typeof globalThis & {
+    divolte?: unknown
+    define?: { (factory: () => Tag): void; amd?: unknown }
+    module?: { exports?: unknown }
+  }
+
+run(window)
+
+function run(page: ScriptPage): void {
+  if (isTaken(page)) return
+  const { name, eventSuffix } = __MILLRACE_TAG__
+  const url = findUrl(page.document, name)
+  const anchor = url.indexOf('#')
+  const serverPageViewId = anchor < 0 ? '' : url.slice(anchor + 1)
+  if (serverPageViewId.includes('/')) {
+    throw "DVT not initialized correctly; page view ID may not contain a slash ('/')."
+  }
+  const eventUrl = url.slice(0, url.lastIndexOf('/') + 1) + eventSuffix
+  expose(page, startTag(page, { eventUrl, serverPageViewId }, __MILLRACE_TAG__))
+}
+
+/**
+ * True when the page has a `divolte` already: a second tag would count every page view twice, and
+ * an object of the page's own is not ours to replace. A property that is not the window's own is an
+ * element with id="divolte", which the browser shows under that name; it takes nothing.
+ */
+function isTaken(page: ScriptPage): boolean {
+  const isOwn = Object.getOwnPropertyDescriptor(page, 'divolte') !== undefined
+  return isOwn && typeof page.divolte === 'object' && page.divolte !== null
+}
+
+/**
+ * The address of this script: the running one, or where the browser no longer tells (a script moved
+ * or run late) the first one of that name.
+ */
+function findUrl(document: Document, name: string): string {
+  const running = document.currentScript as HTMLScriptElement | null | undefined
+  if (running?.src) return running.src
+  const scripts = document.getElementsByTagName('script')
+  for (let index = 0; index < scripts.length; index++) {
+    const { src } = scripts[index] as HTMLScriptElement
+    if (src.replace(/[?#].*/, '').endsWith(`/${name}`)) return src
+  }
+  throw 'Divolte could not initialize itself.'
+}
+
+/** Exports the tag in the way of the page's module loader, or else as a global. */
+function expose(page: ScriptPage, tag: Tag): void {
+  const { define, module } = page
+  if (typeof define === 'function' && define.amd) define(() => tag)
+  else if (module?.exports) module.exports = tag
+  else page.divolte = tag
+}

@@ -1,0 +1,140 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** Millrace as a user runs it: a process, a data folder, two ports. */
+
+const cli = new URL('../../src/cli/millrace.ts', import.meta.url).pathname
+
+export function temporaryFolder(): { readonly path: string; remove(): void } {
+  const path = mkdtempSync(join(tmpdir(), 'millrace-test-'))
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
+}
+
+/** A port that nothing listens on now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+export interface Running {
+  readonly child: ChildProcess
+  readonly collectorUrl: string
+  readonly apiUrl: string
+  readonly output: () => string
+  /** SIGKILL, then waits for the end. */
+  kill(): Promise<void>
+  /** SIGTERM, then waits for the end; the exit code. */
+  stop(): Promise<number | null>
+}
+
+export interface RunOptions {
+  readonly folder: string
+  readonly collectPort: number
+  readonly apiPort: number
+  /** Another program than the command line, for negative controls. */
+  readonly script?: string
+  readonly command?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** Starts `millrace start` (or `command`) and waits until both ports answer. */
+export async function startMillrace(options: RunOptions): Promise<Running> {
+  const { folder, collectPort, apiPort, script = cli, command = ['start'], env = {} } = options
+  const child = spawn(process.execPath, [script, ...command], {
+    env: {
+      ...process.env,
+      MILLRACE_DATA: folder,
+      MILLRACE_COLLECT_PORT: String(collectPort),
+      MILLRACE_API_PORT: String(apiPort),
+      ...env,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk) => {
+      output += String(chunk)
+    })
+  }
+  const ended = once(child, 'exit')
+  const running: Running = {
+    child,
+    collectorUrl: `http://127.0.0.1:${collectPort}`,
+    apiUrl: `http://127.0.0.1:${apiPort}`,
+    output: () => output,
+    async kill() {
+      child.kill('SIGKILL')
+      await ended
+    },
+    async stop() {
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
+      await ended
+      return child.exitCode
+    },
+  }
+  const ready =
+    command[0] === 'collect' ? `${running.collectorUrl}/ping` : `${running.apiUrl}/api/health`
+  const awaited = [ready, ...(command[0] === 'start' ? [`${running.collectorUrl}/ping`] : [])]
+  for (const url of awaited) await untilAnswers(url, running)
+  return running
+}
+
+async function untilAnswers(url: string, running: Running): Promise<void> {
+  const deadline = performance.now() + 60_000
+  while (performance.now() < deadline) {
+    if (running.child.exitCode !== null) break
+    const answered = await fetch(url).then(
+      (response) => response.ok,
+      () => false,
+    )
+    if (answered) return
+    await new Promise((resolve) => setTimeout(resolve, 25))
+  }
+  await running.kill()
+  throw new Error(`${url} does not answer:\n${running.output()}`)
+}
+
+/** Runs one command to its end. */
+export async function runCommand(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
+  const child = spawn(process.execPath, [cli, ...args], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', (chunk) => {
+    stdout += String(chunk)
+  })
+  child.stderr.on('data', (chunk) => {
+    stderr += String(chunk)
+  })
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { code, stdout, stderr }
+}
+
+/** The run token of the process that owns the folder, for requests that change something. */
+export function runToken(folder: string): string {
+  return (JSON.parse(readFileSync(join(folder, 'owner.json'), 'utf8')) as { token: string }).token
+}
+
+/** Waits until nothing on the log waits to be stored. */
+export async function untilStored(running: Running): Promise<void> {
+  const deadline = performance.now() + 60_000
+  for (;;) {
+    const health = (await (await fetch(`${running.apiUrl}/api/health`)).json()) as { lag: number }
+    if (health.lag === 0) return
+    if (performance.now() > deadline) throw new Error(`lag is still ${health.lag}`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}

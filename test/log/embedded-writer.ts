@@ -1,0 +1,46 @@
+import { writeSync } from 'node:fs'
+import { openEmbeddedLog } from '../../src/log/embedded/embedded.ts'
+import { embeddedOptions } from './embedded-scene.ts'
+import { recordOf } from './log.suite.ts'
+
+/**
+ * A process for tests: appends records whose texts begin with `name`, `inFlight` at a time, and
+ * prints the text of each when it is acknowledged. Modes:
+ * - `steady`: appends `count` records, then closes the log; 0 means for ever.
+ * - `early`: prints before it is acknowledged, and dies: what a test of losses must notice.
+ * - `unsynced`: as steady, with syncs off.
+ * - `hold`: takes the partition, prints once, and stays.
+ */
+const [folder = '', mode = 'steady', name = 'w', count = '0', inFlight = '1', segmentBytes = ''] =
+  process.argv.slice(2)
+
+const log = await openEmbeddedLog(
+  embeddedOptions(folder, {
+    sync: mode !== 'unsynced',
+    write: true,
+    ...(segmentBytes === '' ? {} : { segmentBytes: Number(segmentBytes) }),
+  }),
+)
+let written = 0
+
+async function lane(): Promise<void> {
+  while (count === '0' || written < Number(count)) {
+    const text = `${name}-${written++}`
+    await log.append([recordOf(text.padEnd(200, '.'))])
+    writeSync(1, `${text}\n`)
+  }
+}
+
+if (mode === 'hold') {
+  writeSync(1, 'holding\n')
+  setInterval(() => undefined, 1_000)
+} else if (mode === 'early') {
+  for (; written < Number(count); written++) {
+    void log.append([recordOf(`${name}-${written}`.padEnd(200, '.'))])
+    writeSync(1, `${name}-${written}\n`)
+  }
+  process.kill(process.pid, 'SIGKILL')
+} else {
+  await Promise.all(Array.from({ length: Number(inFlight) }, lane))
+  await log.close()
+}
