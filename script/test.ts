@@ -15,6 +15,9 @@ interface Need {
   readonly how: string
 }
 
+const isCi = process.env['CI'] === 'true'
+const isAll = isCi || process.argv.includes('--all')
+const python = process.env['MILLRACE_PYTHON'] ?? '.venv/bin/python'
 const chromium = process.env['MILLRACE_CHROMIUM'] ?? '/usr/bin/chromium'
 const needs: readonly Need[] = [
   {
@@ -23,13 +26,17 @@ const needs: readonly Need[] = [
     how: 'install Chromium (Debian: apt-get install chromium) or set MILLRACE_CHROMIUM to its path',
   },
   {
+    word: 'python',
+    isMet: () => isAll && existsSync(python),
+    how: 'python3 -m venv .venv && .venv/bin/pip install avro==1.12.0, then npm run test:all',
+  },
+  {
     word: 'trace',
     isMet: () => process.platform === 'linux' && existsSync('/usr/bin/strace'),
     how: 'install strace (Debian: apt-get install strace)',
   },
 ]
 
-const isCi = process.env['CI'] === 'true'
 const parts = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
 const files = globSync('test/**/*.test.ts')
   .filter((file) => parts.length === 0 || parts.some((part) => file.includes(part)))

@@ -114,6 +114,7 @@ export interface DeadLettersAnswer {
 export interface DeadLettersReplayAnswer {
   /** Handed to the log again. */
   readonly replayed: number
+  /** Those that are dead letters still, and why. */
   readonly failures: readonly {
     readonly position: PositionAnswer
     readonly error: ErrorDetail
@@ -142,11 +143,12 @@ export interface ReplayResultAnswer {
 
 /** GET /api/health */
 export interface HealthAnswer {
-  /** False when events are not being stored, or the store cannot be asked; the status is then 503. */
+  /** False when events are not taken or stored, or the store cannot be asked; then it comes with 503. */
   readonly ok: boolean
   readonly problem: string | null
   /** Records on the log that are not stored yet; null when nobody knows. */
   readonly lag: number | null
+  /** `running`, `waiting` while it cannot store, `stopped` where another process consumes. */
   readonly consumer: string
   /** When the newest stored event was received, by the collector's clock. */
   readonly lastStoredAt: string | null

@@ -44,8 +44,6 @@ export interface ApiParts extends ReplayParts {
   readonly metrics?: () => Promise<string>
   /** A secret of this run, which the command line reads from the data folder. */
   readonly runToken: string
-  /** Told of every error that is not one of ours; its text is never answered. */
-  readonly onError?: (thrown: unknown) => void
 }
 
 /** A listening API. */

@@ -81,14 +81,16 @@ export function renderDeadLetter(letter: DeadLetterRow, readable: ReadableBody):
   }
 }
 
-export function renderHealth(
-  health: Health,
-  now: number,
-  version: string,
-  liveStreams: number,
-): HealthAnswer {
+/** What the health of this process is shown with. */
+export interface HealthFrame {
+  readonly now: number
+  readonly version: string
+  readonly liveStreams: number
+}
+
+export function renderHealth(health: Health, frame: HealthFrame): string {
   const { store } = health
-  return {
+  const answer: HealthAnswer = {
     ok: health.ok,
     problem: health.problem,
     lag: health.lag,
@@ -99,11 +101,12 @@ export function renderHealth(
     duplicates: store?.duplicates ?? null,
     deadLetters: store?.deadLetters ?? null,
     storeBytes: store?.bytes ?? null,
-    liveStreams,
+    liveStreams: frame.liveStreams,
     collectorUrl: health.collectorUrl,
-    version,
-    now: new Date(now).toISOString(),
+    version: frame.version,
+    now: new Date(frame.now).toISOString(),
   }
+  return JSON.stringify(answer)
 }
 
 /** Rows as one page: their texts, and the token for what follows. */

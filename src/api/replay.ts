@@ -29,10 +29,11 @@ export interface ReplayParts {
     request: ReplayRequest,
     onProgress: (progress: ReplayProgressAnswer) => void,
   ) => Promise<ReplayResultAnswer>
-  /** Hands dead letters to the log again. */
+  /** Tries dead letters again: some, or all that can be replayed and were not yet. */
   readonly replayDeadLetters: (
     which: readonly PositionAnswer[] | 'all',
   ) => Promise<DeadLettersReplayAnswer>
+  /** Told of every error that is not one of ours; its text is never answered. */
   readonly onError?: (thrown: unknown) => void
 }
 
@@ -49,8 +50,8 @@ export function addReplayRoutes(
   let isRunning = false
   const letters = changeSchema('Try dead letters again', deadLettersReplayBody, 'deadLettersReplay')
   app.post('/api/dead-letters/replay', { schema: letters }, async (request, reply) => {
-    const body = request.body as { positions?: PositionAnswer[]; all?: true }
-    const result = await parts.replayDeadLetters(body.positions ?? 'all')
+    const { positions } = request.body as { positions?: PositionAnswer[] }
+    const result = await parts.replayDeadLetters(positions ?? 'all')
     return reply
       .header('cache-control', 'no-store')
       .type('application/json; charset=utf-8')

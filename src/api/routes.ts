@@ -109,7 +109,7 @@ function addDeadLetters(app: FastifyInstance, context: RouteContext, query: Quer
 function addHealth(app: FastifyInstance, context: RouteContext): void {
   const { parts, live } = context
   const described = questionSchema(
-    'How everything is; 503 when events are not stored',
+    'How everything is; with 503 when events are not stored',
     {},
     'health',
   )
@@ -120,8 +120,12 @@ function addHealth(app: FastifyInstance, context: RouteContext): void {
   app.get('/api/health', { schema }, async (request, reply) => {
     readParameters(queryTextOf(request), {})
     const health = await askHealth(parts.store, parts.health)
-    const answer = renderHealth(health, parts.clock(), parts.version, live.count())
-    return sendJson(reply.code(health.ok ? 200 : 503), JSON.stringify(answer))
+    const text = renderHealth(health, {
+      now: parts.clock(),
+      version: parts.version,
+      liveStreams: live.count(),
+    })
+    return sendJson(reply.code(health.ok ? 200 : 503), text)
   })
 }
 

@@ -7,6 +7,8 @@ export interface ApiClient {
   readonly url: string
   /** One JSON answer. @throws MillraceError with the API's own code, or `api_unreachable` */
   json<T>(path: string, init?: RequestInit): Promise<T>
+  /** Like `json`, but an answer of 503 with a body of the same shape is an answer too. */
+  health<T>(path: string): Promise<T>
   /** The lines of a streamed answer (NDJSON, or the data of server-sent events), as they come. */
   lines(path: string, init?: RequestInit): AsyncIterable<string>
 }
@@ -28,18 +30,19 @@ export async function connectOwner(config: Config): Promise<ApiClient | undefine
 
 function createClient(url: string, token: string | undefined): ApiClient {
   const base = url.replace(/\/+$/, '')
-  const send = async (path: string, init: RequestInit = {}): Promise<Response> => {
+  const send = async (path: string, init: RequestInit = {}, unwell?: number): Promise<Response> => {
     const headers = new Headers(init.headers)
     if (token !== undefined) headers.set('Authorization', `Bearer ${token}`)
     if (init.body !== undefined) headers.set('Content-Type', 'application/json')
     const response = await reach(`${base}${path}`, { ...init, headers })
-    if (!response.ok) throw await errorOf(response)
+    if (!response.ok && response.status !== unwell) throw await errorOf(response)
     return response
   }
   return {
     url: base,
     json: async <T>(path: string, init?: RequestInit) =>
       (await (await send(path, init)).json()) as T,
+    health: async <T>(path: string) => (await (await send(path, {}, 503)).json()) as T,
     lines: (path, init) => readLines(send(path, init)),
   }
 }

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
-import type { DeadLettersAnswer, DeadLettersReplayAnswer } from '../api/answer.ts'
-import { connectApi } from './client.ts'
+import type { DeadLettersAnswer, DeadLettersReplayAnswer, PositionAnswer } from '../api/answer.ts'
+import { MillraceError } from '../event/error.ts'
+import { type ApiClient, connectApi } from './client.ts'
 import { type CommonFlags, configOf, createCommand, parseInteger } from './options.ts'
 import { printOut } from './terminal.ts'
 
@@ -34,8 +35,7 @@ function listCommand(): Command {
       if (flags.code !== undefined) query.set('code', flags.code)
       const { deadLetters } = await api.json<DeadLettersAnswer>(`/api/dead-letters?${query}`)
       for (const letter of deadLetters) {
-        const { topic, partition, offset } = letter.position
-        const place = `${topic}/${partition}/${offset}`
+        const place = placeOf(letter.position)
         const state = letter.replayedAt !== null ? 'replayed' : letter.replayable ? 'open' : 'final'
         const line =
           flags.json === true
@@ -59,16 +59,37 @@ function replayCommand(): Command {
         command.error('error: name the dead letters, or give --all')
       }
       const api = await connectApi(await configOf(flags))
-      const body = flags.all === true ? { all: true } : { places }
+      const body =
+        flags.all === true ? { all: true } : { positions: await positionsOf(api, places) }
       const answer = await api.json<DeadLettersReplayAnswer>('/api/dead-letters/replay', {
         method: 'POST',
         body: JSON.stringify(body),
       })
       process.stdout.write(`${answer.replayed} replayed, ${answer.failures.length} refused again\n`)
       for (const { position, error } of answer.failures) {
-        const { topic, partition, offset } = position
-        process.stdout.write(`  ${topic}/${partition}/${offset}  ${error.code}: ${error.message}\n`)
+        process.stdout.write(`  ${placeOf(position)}  ${error.code}: ${error.message}\n`)
       }
       if (answer.failures.length > 0) process.exitCode = 1
     })
+}
+
+/** The positions of the places that `list` printed: a place leaves out which log it was. */
+async function positionsOf(api: ApiClient, places: readonly string[]): Promise<PositionAnswer[]> {
+  const wanted = new Set(places)
+  const found: PositionAnswer[] = []
+  let after: string | null = ''
+  while (after !== null && wanted.size > 0) {
+    const query = new URLSearchParams({ limit: '1000', ...(after === '' ? {} : { after }) })
+    const page: DeadLettersAnswer = await api.json(`/api/dead-letters?${query}`)
+    for (const { position } of page.deadLetters) {
+      if (wanted.delete(placeOf(position))) found.push(position)
+    }
+    after = page.next
+  }
+  if (wanted.size > 0) throw new MillraceError('dead_letter_unknown', [...wanted].join(', '))
+  return found
+}
+
+function placeOf({ topic, partition, offset }: PositionAnswer): string {
+  return `${topic}/${partition}/${offset}`
 }

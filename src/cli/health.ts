@@ -11,8 +11,7 @@ export function healthCommand(): Command {
   )
   return command.action(async (flags: CommonFlags) => {
     const api = await connectApi(await configOf(flags))
-    // An unhealthy answer is still an answer: 503 with the same fields.
-    const health = await api.json<HealthAnswer>('/api/health?status=200')
+    const health = await api.health<HealthAnswer>('/api/health')
     process.stdout.write(`${JSON.stringify(health, null, 2)}\n`)
     if (!health.ok) process.exitCode = 1
   })

@@ -2,14 +2,16 @@ import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
 import { collectDefaultMetrics, Gauge, type Registry } from 'prom-client'
 import { type Api, openApi } from '../api/api.ts'
+import type { ReplayRequest } from '../api/replay.ts'
 import { type Collector, openCollector } from '../collect/collect.ts'
 import { eventOfRejection } from '../collect/replay.ts'
 import { buildTagScript } from '../collect/script.ts'
 import type { Config } from '../config.ts'
 import { type Consumer, openConsumer, tailRows } from '../consume/consume.ts'
-import { replayLog } from '../consume/replay.ts'
-import { replayDeadLetter } from '../consume/replay-dead-letter.ts'
+import { type ReplayProgress, type ReplayResult, replayLog } from '../consume/replay.ts'
+import { type DeadLetterReplay, replayDeadLetters } from '../consume/replay-dead-letters.ts'
 import { MillraceError } from '../event/error.ts'
+import { toError } from '../lib/assert.ts'
 import { systemClock } from '../lib/clock.ts'
 import { type Log, storeGroup } from '../log/log.ts'
 import type { Store } from '../store/store.ts'
@@ -100,21 +102,17 @@ export async function openApiStage(
     clock: systemClock,
     version,
     runToken,
-    collectorUrl: parts.collectorUrl ?? (() => null),
-    pipeline: async () => ({
+    health: async () => ({
       lag: await lagOf(logs.events),
-      consumer: consumer === undefined ? 'absent' : 'running',
+      consumer: consumerState(consumer),
       problem: await problemOf(logs.events, consumer),
+      collectorUrl: parts.collectorUrl?.() ?? null,
     }),
     live: (signal) => tailRows(logs.events, signal),
-    replay: (options, onProgress) => replayBoth(config, logs, store, options, onProgress),
-    replayDeadLetter: (letter) =>
-      replayDeadLetter(letter, {
-        ...logs,
-        store,
-        clock: systemClock,
-        eventOf: (rejection, position) => eventOfRejection(rejection, position, config.collect),
-      }),
+    schemaText: (fingerprint) => logs.events.schema(fingerprint),
+    replay: (request, onProgress) => replayBoth(config, parts, request, onProgress),
+    replayDeadLetters: (which) => replayDeadLetters(which, deadLetterReplay(config, parts)),
+    onError: (thrown) => logLine(`api: ${toError(thrown).stack}`),
   })
   lifecycle.onStop('api', () => api.stop())
   const { pid } = process
@@ -137,27 +135,30 @@ async function problemOf(log: Log, consumer: Consumer | undefined): Promise<stri
   )
 }
 
-interface ReplayQuestion {
-  readonly from: 'earliest' | number
-  readonly batchRecords?: number
-  readonly signal: AbortSignal
+function consumerState(consumer: Consumer | undefined): 'running' | 'waiting' | 'stopped' {
+  if (consumer === undefined) return 'stopped'
+  return consumer.trouble() === null ? 'running' : 'waiting'
+}
+
+function deadLetterReplay(config: Config, { logs, store }: ApiStageParts): DeadLetterReplay {
+  return {
+    ...logs,
+    store,
+    clock: systemClock,
+    eventOf: (rejection, position) => eventOfRejection(rejection, position, config.collect),
+  }
 }
 
 /** Both topics one after the other: the refused requests of the past stay dead letters. */
 async function replayBoth(
   config: Config,
-  { events, rejected }: Logs,
-  store: Store,
-  question: ReplayQuestion,
-  onProgress: Parameters<typeof replayLog>[4],
-): ReturnType<typeof replayLog> {
-  const options = {
-    ...config.consume,
-    ...question,
-    batchRecords: question.batchRecords ?? config.consume.batchRecords,
-  }
-  const first = await replayLog(events, store, systemClock, options, onProgress)
-  const second = await replayLog(rejected, store, systemClock, options, onProgress)
+  { logs, store }: ApiStageParts,
+  request: ReplayRequest,
+  onProgress: (progress: ReplayProgress) => void,
+): Promise<ReplayResult> {
+  const options = { ...config.consume, ...request }
+  const first = await replayLog(logs.events, store, systemClock, options, onProgress)
+  const second = await replayLog(logs.rejected, store, systemClock, options, onProgress)
   return {
     read: first.read + second.read,
     total: first.total + second.total,

@@ -30,6 +30,17 @@ export function isMarked(text: string): boolean {
   return text.startsWith(marker)
 }
 
+const markedNumber = new RegExp(`"${marker}([^"]*)"`, 'g')
+
+/** The JSON text of a value of `parseJson`, or undefined when it is nested too deep to be written. */
+export function formatJson(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value).replace(markedNumber, '$1')
+  } catch {
+    return
+  }
+}
+
 /**
  * A value of `parseJson` with its marked numbers as `JSON.rawJSON`.
  * @throws MillraceError `parameters_too_large` when it is nested deeper than `depthMax`

@@ -61,8 +61,8 @@ export interface CollectParts {
   readonly events: Log
   readonly rejected: Log
   readonly script: TagScript
-  /** Where the demo page finds the API, `http://127.0.0.1:8291`; without it there is no link. */
-  readonly apiUrl?: string
+  /** Where the demo page finds the API, `http://127.0.0.1:8291`; null for nowhere. */
+  readonly apiUrl?: string | null
   /** Where /metrics are kept; one of its own by default. */
   readonly registry?: Registry
   readonly clock?: Clock
@@ -71,5 +71,5 @@ export interface CollectParts {
   /** `length` random bytes, for the ids of events that came without one. */
   readonly randomBytes?: (length: number) => Uint8Array
   /** Takes lines about faults that an operator should see. */
-  readonly warn?: (line: string) => void
+  readonly onLine?: (line: string) => void
 }

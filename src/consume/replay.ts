@@ -8,6 +8,7 @@ import { type WriteOptions, writeUntilStored } from './write.ts'
 export interface ReplayOptions extends WriteOptions {
   /** The offset to begin at in each partition, or the oldest record kept. */
   readonly from: 'earliest' | number
+  /** Records in one write. */
   readonly batchRecords: number
   readonly signal: AbortSignal
 }

@@ -66,7 +66,7 @@ async function refreshHealth() {
     /** @type {HealthAnswer} */
     const health = await ask('/api/health')
     showHealth(health)
-    const why = health.problem ?? `the consumer is ${health.consumer}`
+    const why = health.problem ?? 'nobody knows why'
     showProblem('health', health.ok ? '' : `Events are not being stored: ${why}`)
   } catch (error) {
     showProblem('health', error)

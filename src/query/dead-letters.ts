@@ -66,7 +66,7 @@ function readPlace(key: string, token: string): Position {
 /** The dead letters, a chunk at a time; ends after `rowsMax`. */
 export async function* askDeadLetters(
   store: QueryStore,
-  question: DeadLettersQuestion,
+  question: Pick<DeadLettersQuestion, 'code' | 'after'>,
   rowsMax: number,
 ): AsyncGenerator<readonly DeadLetterRow[], void, undefined> {
   let left = rowsMax

@@ -6,8 +6,9 @@ import type { QueryStore } from './query.ts'
 export interface FlowHealth {
   /** Records on the log that are not stored yet; null when nobody knows. */
   readonly lag: number | null
+  /** `waiting` while it cannot store; `stopped` where another process consumes, or none does. */
   readonly consumer: 'running' | 'waiting' | 'stopped'
-  /** What holds the consumer up, or null. */
+  /** What keeps events from being taken or stored, or null. */
   readonly problem: string | null
   /** Where events can be sent, when the same process collects. */
   readonly collectorUrl: string | null
@@ -15,19 +16,18 @@ export interface FlowHealth {
 
 /** How everything is. */
 export interface Health extends FlowHealth {
-  /** False when events are not being stored, or the store cannot be asked. */
+  /** False when there is a problem, or the store cannot be asked. */
   readonly ok: boolean
-  /** null when the store cannot be asked. */
+  /** null when it cannot be asked. */
   readonly store: StoreHealth | null
 }
 
-/** Asks store and flow; what cannot be asked is the finding, so this never rejects. */
+/** Asks store and flow; that one cannot be asked is a finding too, so this never rejects. */
 export async function askHealth(
   store: QueryStore,
   flow: () => Promise<FlowHealth>,
 ): Promise<Health> {
   const [stored, flowing] = await Promise.allSettled([store.health(), flow()])
-  const health = stored.status === 'fulfilled' ? stored.value : null
   const seen: FlowHealth =
     flowing.status === 'fulfilled'
       ? flowing.value
@@ -37,8 +37,14 @@ export async function askHealth(
           problem: toError(flowing.reason).message,
           collectorUrl: null,
         }
-  const problem =
-    stored.status === 'rejected' ? toError(stored.reason).message : (seen.problem ?? null)
-  const ok = health !== null && problem === null && seen.consumer === 'running'
-  return { ...seen, ok, problem, store: health }
+  const problems = [
+    stored.status === 'rejected' ? toError(stored.reason).message : null,
+    seen.problem,
+  ].filter((problem) => problem !== null)
+  return {
+    ...seen,
+    ok: problems.length === 0,
+    problem: problems.length === 0 ? null : problems.join('; '),
+    store: stored.status === 'fulfilled' ? stored.value : null,
+  }
 }

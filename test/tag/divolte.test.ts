@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
-import { buildTagScript } from '../../src/collect/script.ts'
-import { parseConfig } from '../../src/config.ts'
-import { canonicalText, murmur3 } from '../../src/event/checksum.ts'
-import { createFakePage, type FakePage, type FakePageOptions } from './fake-page.ts'
+import type { FakePage, FakePageOptions } from './fake-page.ts'
+import { eventsOf, loadTag, parseRequest } from './load-tag.ts'
 
 /**
  * The built script in a fake browser, against what Divolte's own script did there. Random
@@ -229,20 +227,16 @@ describe('the tag does what Divolte recorded', { skip }, () => {
   })
 })
 
-function typesOf(page: FakePage): (string | null)[] {
-  return page.requests.map((request) => new URL(request).searchParams.get('t'))
+function typesOf(page: FakePage): (string | undefined)[] {
+  return eventsOf(page).map((event) => event['t'])
 }
 
 /** Divolte's script waits one second for an event unless its server says otherwise. */
-async function loadPage(
+function loadPage(
   options: FakePageOptions,
   settings: { autoPageView?: boolean; eventSuffix?: string } = {},
 ): Promise<FakePage> {
-  const { tag } = parseConfig({ tag: { eventTimeoutMs: 1000, ...settings } })
-  const { body } = await buildTagScript(tag)
-  const page = createFakePage(options)
-  page.run(body.toString())
-  return page
+  return loadTag(options, { eventTimeoutMs: 1000, ...settings })
 }
 
 async function observe({ name, env }: RecordedCase, href: string): Promise<Outcome> {
@@ -269,7 +263,7 @@ async function observe({ name, env }: RecordedCase, href: string): Promise<Outco
   try {
     const loaded = await loadPage(page, settings)
     outcome.returned = actions[name]?.(loaded)
-    outcome.requests = loaded.requests.map(parseRequest)
+    outcome.requests = loaded.requests.map(checkedQuery)
     outcome.cookieWrites = [...loaded.cookieWrites]
     outcome.exported = exportedOf(loaded)
   } catch (thrown) {
@@ -298,7 +292,7 @@ const apiKeys =
   'partyId,sessionId,pageViewId,isNewPartyId,isFirstInSession,isServerPageView,signal,whenCommitted'
 
 function recordedOutcome(recordedCase: RecordedCase, toPage: (text: string) => string): Outcome {
-  const requests = (recordedCase.requests ?? []).map(parseRequest)
+  const requests = (recordedCase.requests ?? []).map(checkedQuery)
   return plain({
     error: recordedCase.error,
     returned: recordedCase.returned,
@@ -318,19 +312,14 @@ function plain(outcome: Outcome): Outcome {
   return { ...JSON.parse(JSON.stringify({ ...outcome, requests: [] })), requests: outcome.requests }
 }
 
-/** Takes the checksum off after checking it, and checks that every value is encoded as Divolte does. */
-function parseRequest(request: string): Query {
-  const [address = '', query = ''] = request.split('?')
-  const parameters = query.split('&').map((pair) => {
-    const [name = '', raw = ''] = pair.split('=')
-    const value = decodeURIComponent(raw)
-    assert.equal(encodeURIComponent(value), raw)
-    return [name, value] as const
-  })
-  const [name, checksum] = parameters.pop() ?? []
-  assert.equal(name, 'x')
-  const text = canonicalText(parameters.map(([name, value]) => [name, [value]]))
-  assert.equal(checksum, murmur3(Buffer.from(text)).toString(36))
+/** Takes the checksum off after checking it, and checks that each value is encoded as Divolte does. */
+function checkedQuery(request: string): Query {
+  const { address, parameters, checksum, checksumExpected } = parseRequest(request)
+  const query = [...parameters, ['x', checksumExpected] as const]
+    .map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
+    .join('&')
+  assert.equal(request, `${address}?${query}`)
+  assert.equal(checksum, checksumExpected)
   return { address, parameters }
 }
 

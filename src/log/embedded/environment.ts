@@ -1,8 +1,9 @@
-import { realpathSync, statSync } from 'node:fs'
+import { realpathSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { MillraceError } from '../../event/error.ts'
 import { openingFailure } from './failure.ts'
+import { checkDescriptors, pageBytes, prepareFile, prepareLockFile, stateOfFile } from './header.ts'
 
 /** One LMDB file with binary keys and values. */
 export type Database = RootDatabase<Buffer, Buffer>
@@ -25,12 +26,6 @@ export interface Environment {
   reopen(): Promise<void>
   close(): Promise<void>
 }
-
-/** Page size of new files; also what tells a file that was never written to from others. */
-const pageBytes = 4096
-
-/** What LMDB writes when it makes a file: its two meta pages. Larger files have had a commit. */
-export const createdBytes = 2 * pageBytes
 
 /**
  * The open files of this process, by real path. It is state of the module because the rule behind
@@ -135,9 +130,15 @@ class SharedFile {
 }
 
 function openDatabase(path: string, options: EnvironmentOptions): Database {
-  let database: Database
+  const state = stateOfFile(path)
+  if (state !== 'whole') {
+    if (!options.writable) throw new MillraceError('log_unwritable', `${path} is not there`)
+    prepareFile(path)
+  }
+  prepareLockFile(path, options.writable)
+  checkDescriptors(path)
   try {
-    database = open<Buffer, Buffer>({
+    return open<Buffer, Buffer>({
       path,
       noSubdir: true,
       encoding: 'binary',
@@ -148,25 +149,13 @@ function openDatabase(path: string, options: EnvironmentOptions): Database {
       readOnly: !options.writable,
       // A commit resolves after its fdatasync, and readers see it no sooner.
       overlappingSync: false,
+      // With it lmdb makes a promise of its own for each batch, whose rejection nobody would see.
+      eventTurnBatching: false,
       noSync: !options.sync,
     })
   } catch (thrown) {
     throw openingFailure(path, thrown)
   }
-  checkLength(database, path)
-  return database
-}
-
-/** Reading a mapped page beyond the end of a file kills the process, so a cut file is refused here. */
-function checkLength(database: Database, path: string): void {
-  const { env } = database as unknown as {
-    env: { info(): { lastPageNumber: number }; stat(): { pageSize: number } }
-  }
-  const needed = (env.info().lastPageNumber + 1) * env.stat().pageSize
-  const { size } = statSync(path)
-  if (size >= needed) return
-  void database.close()
-  throw new MillraceError('log_corrupt', `${path} has ${size} bytes of at least ${needed}`)
 }
 
 function realName(path: string): string {

@@ -110,6 +110,7 @@ export class Groups {
     try {
       return await write(environment)
     } catch (thrown) {
+      await environment.reopen().catch(() => undefined)
       throw unwritable(this.#path, await commitReason(thrown))
     }
   }

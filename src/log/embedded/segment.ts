@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs'
-import { open, readdir, rm, stat } from 'node:fs/promises'
+import { open, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Offset } from '../log.ts'
 import { type BlockHead, decodeBlockHead } from './block.ts'
-import { createdBytes, type Database, type Environment, openEnvironment } from './environment.ts'
+import { type Database, type Environment, openEnvironment } from './environment.ts'
 import { isAbsent, unwritable } from './failure.ts'
+import { lockSuffix, stateOfFile } from './header.ts'
 
 /**
  * A partition is a folder of segments, each an LMDB file named by its first offset. An entry's key
@@ -20,7 +21,6 @@ export interface SegmentSettings {
 /** A group that is larger than what is left of a segment still goes into it. */
 const mapMarginBytes = 64 * 1024 * 1024
 const extension = '.mdb'
-const lockSuffix = '-lock'
 const offsetKeyBytes = 8
 
 /** Written and committed to ask whether the disk takes anything; sorts before every offset. */
@@ -45,12 +45,8 @@ export async function openSegment(
   settings: SegmentSettings,
 ): Promise<Environment | undefined> {
   const path = segmentPath(folder, first)
-  try {
-    return await openEnvironment(path, { ...environmentOptions(settings), writable: false })
-  } catch (thrown) {
-    if (isAbsent(thrown) || (await isUnborn(path))) return undefined
-    throw thrown
-  }
+  if (stateOfFile(path) !== 'whole') return undefined
+  return openEnvironment(path, { ...environmentOptions(settings), writable: false })
 }
 
 /**
@@ -63,16 +59,14 @@ export async function openSegmentForWriting(
   settings: SegmentSettings,
 ): Promise<Environment> {
   const path = segmentPath(folder, first)
+  if (stateOfFile(path) === 'unborn') await removeSegment(folder, first)
   const options = { ...environmentOptions(settings), writable: true }
+  const environment = await openEnvironment(path, options)
   try {
-    const environment = await openEnvironment(path, options).catch(async (thrown: unknown) => {
-      if (!(await isUnborn(path))) throw thrown
-      await removeSegment(folder, first)
-      return openEnvironment(path, options)
-    })
     await syncFolder(folder)
     return environment
   } catch (thrown) {
+    await environment.close()
     throw unwritable(path, thrown)
   }
 }
@@ -166,15 +160,6 @@ function offsetKey(offset: Offset): Buffer {
 /** LMDB's reusable buffers have a `length` of their own; a view of the same bytes has not. */
 function plain(bytes: Buffer): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-}
-
-/** True for a file that a crash left before its first commit: it can hold nothing acknowledged. */
-async function isUnborn(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).size <= createdBytes
-  } catch (thrown) {
-    return isAbsent(thrown)
-  }
 }
 
 async function namesIn(folder: string): Promise<string[]> {

@@ -253,8 +253,8 @@ export class PartitionWriter {
   }
 
   /**
-   * After a failure: the file is opened anew and says what is in it. A group whose commit failed
-   * may be there nevertheless; then its offsets are taken. If it is not, no reader has seen it, and
+   * After a failure: the file, opened anew, says what is in it. A group whose commit failed may be
+   * there nevertheless; then its offsets are taken. If it is not, no reader has seen it, and
    * its offsets and pages are written again by the next commit.
    */
   async #recover(): Promise<void> {
@@ -262,7 +262,6 @@ export class PartitionWriter {
       this.#lost = true
       throw new MillraceError('log_locked', `${this.folder} was taken by another process`)
     }
-    await this.#segment.reopen()
     const last = await newestBlock(this.#segment)
     if (last !== undefined) {
       this.#next = last.end
@@ -273,7 +272,9 @@ export class PartitionWriter {
 
   async #failed(thrown: unknown): Promise<MillraceError> {
     this.#doubtful = true
-    this.#failure = unwritable(this.#segment.path, await commitReason(thrown))
+    const reason = await commitReason(thrown)
+    await this.#segment.reopen().catch(() => undefined)
+    this.#failure = unwritable(this.#segment.path, reason)
     return this.#failure
   }
 }

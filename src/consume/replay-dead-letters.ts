@@ -15,16 +15,60 @@ export interface DeadLetterReplay {
   readonly eventOf: (rejection: Rejection, position: Position) => Event
 }
 
+/** What became of several. */
+export interface DeadLettersReplayed {
+  readonly replayed: number
+  readonly failures: readonly { readonly position: Position; readonly error: ErrorDetail }[]
+}
+
+type ErrorDetail = ReturnType<MillraceError['toJSON']>
+
+const pageLetters = 500
+
+/** Tries these dead letters again, or all that can be and have not been; one failure stops no other. */
+export async function replayDeadLetters(
+  which: readonly Position[] | 'all',
+  replay: DeadLetterReplay,
+): Promise<DeadLettersReplayed> {
+  let replayed = 0
+  const failures: DeadLettersReplayed['failures'][number][] = []
+  for await (const [position, letter] of chosen(which, replay.store)) {
+    try {
+      if (letter === undefined) throw new MillraceError('dead_letter_unknown', describe(position))
+      await replayDeadLetter(letter, replay)
+      replayed++
+    } catch (thrown) {
+      if (!(thrown instanceof MillraceError)) throw thrown
+      failures.push({ position, error: thrown.toJSON() })
+    }
+  }
+  return { replayed, failures }
+}
+
+type Chosen = readonly [Position, DeadLetter | undefined]
+
+async function* chosen(which: readonly Position[] | 'all', store: Store): AsyncIterable<Chosen> {
+  if (which !== 'all') {
+    for (const position of which) yield [position, await store.deadLetter(position)]
+    return
+  }
+  let after: Position | undefined
+  do {
+    const page = await store.deadLetters({ limit: pageLetters, ...(after && { after }) })
+    for (const letter of page) {
+      if (letter.replayable && letter.replayedAt === null) yield [letter.position, letter]
+    }
+    after = page.length < pageLetters ? undefined : page.at(-1)?.position
+  } while (after !== undefined)
+}
+
 /**
  * Tries a dead letter again. A refused request goes onto the log like any event, with the time and
  * the identity that it had, so that replaying it twice stores it once; a record of the log that can
  * be read by now becomes the row that it should have been.
  * @throws MillraceError `dead_letter_unreplayable`, or the reason why it is still refused
  */
-export async function replayDeadLetter(
-  letter: DeadLetter,
-  replay: DeadLetterReplay,
-): Promise<void> {
+async function replayDeadLetter(letter: DeadLetter, replay: DeadLetterReplay): Promise<void> {
   const { position, replayable } = letter
   if (!replayable) throw new MillraceError('dead_letter_unreplayable', describe(position))
   const log = letter.source === 'log' ? replay.events : replay.rejected

@@ -1,0 +1,249 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isMillraceError, MillraceError } from '../event/error.ts'
+import { eventRecordSchema, rejectionRecordSchema } from '../event/record.ts'
+import { toError } from '../lib/assert.ts'
+import { sendError, sendJson, sendRawError, sendText } from './answer.ts'
+import { createIntake, type Intake } from './intake.ts'
+import type { CollectOptions, CollectParts } from './options.ts'
+import { createOrigins, type Origins } from './origin.ts'
+import { type DemoPage, isFromThisMachine, loadDemoPage } from './pages.ts'
+import { canonicalPath } from './path.ts'
+import { answerScript } from './script.ts'
+import { takeJson } from './take-json.ts'
+import { takeQuery } from './take-query.ts'
+
+/** A collector that listens. */
+export interface Collector {
+  /** `http://127.0.0.1:8290` */
+  readonly url: string
+  readonly host: string
+  readonly port: number
+  /**
+   * Stops in the order of the data: /ping says 503; after the delay new events are refused; those
+   * under way are stored and answered; then the port is let go. The logs are the caller's to close.
+   */
+  stop(): Promise<void>
+}
+
+/** Room in the head of a request beside its query string: cookies, user agent, referer. */
+const headersBytesMax = 32 * 1024
+/** How often connections are looked at that have said nothing for too long. */
+const connectionsCheckMs = 1_000
+
+/**
+ * Starts the HTTP server that turns requests into events on the log; a 2xx means durable.
+ * @throws MillraceError `address_in_use`, `address_unavailable`, and what `events.addSchema` throws
+ */
+export async function openCollector(
+  options: CollectOptions,
+  parts: CollectParts,
+): Promise<Collector> {
+  await parts.events.addSchema(eventRecordSchema.text)
+  await parts.rejected.addSchema(rejectionRecordSchema.text)
+  const server = createServer({
+    maxHeaderSize: options.queryBytesMax + headersBytesMax,
+    headersTimeout: options.requestTimeoutMs,
+    requestTimeout: options.requestTimeoutMs,
+    keepAliveTimeout: options.keepAliveTimeoutMs,
+    connectionsCheckingInterval: Math.min(connectionsCheckMs, options.requestTimeoutMs),
+    noDelay: true,
+  })
+  server.maxConnections = options.connectionsMax
+  const connections = (): Promise<number> =>
+    new Promise((resolve, reject) => {
+      server.getConnections((error, count) => (error === null ? resolve(count) : reject(error)))
+    })
+  const context: Context = {
+    intake: createIntake(options, parts, connections),
+    parts,
+    origins: createOrigins(options.allowedOrigins),
+    page: await loadDemoPage(options.name, options.eventSuffix, parts.apiUrl ?? null),
+    eventPath: `/${options.eventSuffix}`,
+    scriptPath: `/${options.name}`,
+    leaving: false,
+  }
+  const eventStart = `${context.eventPath}?`
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    const url = request.url ?? '/'
+    if (url.startsWith(eventStart)) {
+      takeQuery(context.intake, request, response, url.slice(eventStart.length))
+    } else {
+      route(context, request, response, url)
+    }
+  })
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) =>
+    refuseMalformed(context.intake, error, socket),
+  )
+  await listen(server, options)
+  const { port } = server.address() as AddressInfo
+  let stopped: Promise<void> | undefined
+  return {
+    url: urlOf(options.host, port),
+    host: options.host,
+    port,
+    stop: () => {
+      stopped ??= stop(server, context, options)
+      return stopped
+    },
+  }
+}
+
+interface Context {
+  readonly intake: Intake
+  readonly parts: CollectParts
+  readonly origins: Origins
+  readonly page: DemoPage
+  readonly eventPath: string
+  readonly scriptPath: string
+  /** A stop was asked for: /ping says so, while events are still taken for a while. */
+  leaving: boolean
+}
+
+function listen(server: Server, { host, port }: CollectOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const code = error.code === 'EADDRINUSE' ? 'address_in_use' : 'address_unavailable'
+      reject(new MillraceError(code, `${host}:${port}`, { cause: error }))
+    })
+    server.listen(port, host, resolve)
+  })
+}
+
+function urlOf(host: string, port: number): string {
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
+  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`
+}
+
+/** All but the common form of a tag's request. */
+function route(
+  context: Context,
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: string,
+): void {
+  const mark = url.indexOf('?')
+  const path = canonicalPath(mark < 0 ? url : url.slice(0, mark))
+  switch (path) {
+    case context.eventPath:
+      return takeQuery(context.intake, request, response, mark < 0 ? '' : url.slice(mark + 1))
+    case context.scriptPath:
+      return sendScript(context, request, response)
+    case '/events':
+      return void takeJson(context.intake, context.origins, request, response)
+    case '/ping':
+      return void sendPing(context, response)
+    case '/metrics':
+      return void sendMetrics(context, request, response)
+    case '/':
+      return sendPage(context, request, response)
+    case '/favicon.ico':
+      context.intake.metrics.countRequest('other', 204)
+      response.writeHead(204, ['Cache-Control', 'public, max-age=86400']).end()
+      return
+    default:
+      return context.intake.refuse(response, 'other', new MillraceError('not_found', path))
+  }
+}
+
+function sendScript(context: Context, request: IncomingMessage, response: ServerResponse): void {
+  const { metrics } = context.intake
+  if (request.method !== 'GET') {
+    const error = new MillraceError('method_not_allowed', request.method)
+    return context.intake.refuse(response, 'script', error, ['Allow', 'GET'])
+  }
+  const { status, headers, body } = answerScript(context.parts.script, request.headers)
+  metrics.countRequest('script', status)
+  response.writeHead(status, { ...headers, Server: 'millrace' }).end(body)
+}
+
+/** 503 tells a load balancer to send events elsewhere: on the way out, or when none can be stored. */
+async function sendPing(context: Context, response: ServerResponse): Promise<void> {
+  const { metrics } = context.intake
+  try {
+    if (context.leaving) throw new MillraceError('stopping')
+    await context.parts.events.check()
+    metrics.countRequest('ping', 200)
+    sendText(response, 200, 'text/plain; charset=utf-8', 'pong')
+  } catch (thrown) {
+    const error = isMillraceError(thrown)
+      ? thrown
+      : new MillraceError('log_unwritable', toError(thrown).message, { cause: thrown })
+    metrics.countRequest('ping', 503)
+    sendJson(response, 503, { error })
+  }
+}
+
+async function sendMetrics(
+  { intake }: Context,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { metrics, options } = intake
+  if (!options.publicPages && !isFromThisMachine(request)) {
+    return intake.refuse(response, 'metrics', new MillraceError('loopback_only'))
+  }
+  try {
+    const text = await metrics.registry.metrics()
+    metrics.countRequest('metrics', 200)
+    sendText(response, 200, metrics.registry.contentType, text)
+  } catch (thrown) {
+    metrics.countRequest('metrics', 500)
+    sendError(response, new MillraceError('internal', toError(thrown).message, { cause: thrown }))
+  }
+}
+
+function sendPage(
+  { intake, page }: Context,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  if (!intake.options.publicPages && !isFromThisMachine(request)) {
+    return intake.refuse(response, 'page', new MillraceError('loopback_only'))
+  }
+  intake.metrics.countRequest('page', 200)
+  sendText(response, 200, 'text/html; charset=utf-8', page.html, page.headers)
+}
+
+/** What the HTTP parser itself refuses: too large a head, too slow, not HTTP. */
+function refuseMalformed(intake: Intake, error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable || socket.writableEnded) return
+  const { code = 'unknown' } = error
+  if (code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
+  const { queryBytesMax } = intake.options
+  const [refusal, reason] =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? [
+          new MillraceError('head_too_large', String(queryBytesMax + headersBytesMax)),
+          'Request Header Fields Too Large',
+        ]
+      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? [new MillraceError('request_timeout'), 'Request Timeout']
+        : [new MillraceError('request_malformed', code), 'Bad Request']
+  intake.metrics.countRequest('other', refusal.status)
+  intake.metrics.countRejection(refusal.code)
+  sendRawError(socket, refusal, reason)
+}
+
+/** How often a stop looks whether the requests under way are answered, and for how long at least. */
+const stopCheckMs = 10
+const lastAnswersMs = 1_000
+
+async function stop(server: Server, context: Context, options: CollectOptions): Promise<void> {
+  context.leaving = true
+  await sleep(options.shutdownDelayMs)
+  const { intake } = context
+  intake.stopping = true
+  const deadline = performance.now() + options.shutdownTimeoutMs
+  while (intake.underWay > 0 && performance.now() < deadline) await sleep(stopCheckMs)
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  server.closeIdleConnections()
+  // Answers may still be in the sockets; a client that does not take them is not waited for.
+  await Promise.race([closed, sleep(lastAnswersMs, undefined, { ref: false })])
+  server.closeAllConnections()
+  await closed
+}

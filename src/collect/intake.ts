@@ -1,0 +1,139 @@
+import { randomFillSync } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { MillraceError } from '../event/error.ts'
+import type { Event } from '../event/event.ts'
+import { createPageViewId } from '../event/identifier.ts'
+import { encodeEvent, eventRecordSchema } from '../event/record.ts'
+import { systemClock } from '../lib/clock.ts'
+import type { AppendRecord } from '../log/log.ts'
+import { createSenderOf, type Sender } from './address.ts'
+import { type HeaderList, sendError } from './answer.ts'
+import { type AppendQueue, createAppendQueue } from './append-queue.ts'
+import { createAgentReader } from './enrich.ts'
+import { createRateLimit, type RateLimit } from './limits.ts'
+import { type CollectMetrics, createMetrics, type Route } from './metrics.ts'
+import type { CollectOptions, CollectParts } from './options.ts'
+import { privacyOf } from './privacy.ts'
+import { cut, type EventMaking, type Receipt } from './receipt.ts'
+import { createRejections, type Rejections } from './rejection.ts'
+
+/** What both sources of events share: who sent it, whether it may come in, the way into the log. */
+export interface Intake {
+  readonly options: CollectOptions
+  readonly making: EventMaking
+  readonly queue: AppendQueue
+  readonly rejections: Rejections
+  readonly metrics: CollectMetrics
+  readonly rateLimit: RateLimit
+  readonly senderOf: (request: IncomingMessage) => Sender
+  readonly receiptOf: (request: IncomingMessage, sender: Sender) => Receipt
+  /** Refuses with an error of the table; `Retry-After` where trying again helps. */
+  readonly refuse: (
+    response: ServerResponse,
+    route: Route,
+    error: MillraceError,
+    headers?: HeaderList,
+    retryAfterSeconds?: number,
+  ) => void
+  /** Requests for events that have no answer yet. */
+  underWay: number
+  /** No new event is taken. */
+  stopping: boolean
+}
+
+/** Shortest time between two lines about the same trouble, ms. */
+const lineIntervalMs = 10_000
+
+export function createIntake(
+  options: CollectOptions,
+  parts: CollectParts,
+  connections: () => Promise<number>,
+): Intake {
+  const clock = parts.clock ?? systemClock
+  const random = parts.random ?? Math.random
+  const randomBytes =
+    parts.randomBytes ?? ((length: number) => randomFillSync(new Uint8Array(length)))
+  const readSender = createSenderOf(options.trustedProxies, options.address)
+  const complain = createComplaint(parts.onLine, clock)
+  const queue: AppendQueue = createAppendQueue(parts.events, {
+    ...options,
+    onAppend: (seconds, events, failure) => {
+      metrics.observeAppend(seconds)
+      if (failure !== undefined) complain(`${events} events were refused: ${failure.message}`)
+    },
+  })
+  const metrics = createMetrics(
+    { waitingEvents: queue.waitingEvents, waitingBytes: queue.waitingBytes, connections },
+    parts.registry,
+  )
+  return {
+    options,
+    queue,
+    metrics,
+    making: {
+      options,
+      readAgent: createAgentReader(),
+      createEventId: () => createPageViewId(randomBytes(32)),
+    },
+    rejections: createRejections(options, {
+      log: parts.rejected,
+      clock,
+      onNotKept: (count, reason) => metrics.countNotKept(reason, count),
+    }),
+    rateLimit: createRateLimit(options.requestsPerSecondMax, options.requestsBurstMax, clock),
+    senderOf: (request) =>
+      readSender(request.socket.remoteAddress, request.headers['x-forwarded-for'] as string),
+    receiptOf: ({ headers }, sender) => ({
+      receivedAt: clock(),
+      remoteAddress: sender.kept,
+      userAgent: cutAgent(headers['user-agent'], options.userAgentCharactersMax),
+      privacy: privacyOf(headers, options.cookieless),
+    }),
+    refuse: (response, route, error, headers = [], retryAfterSeconds) => {
+      metrics.countRequest(route, error.status)
+      metrics.countRejection(error.code)
+      const seconds = retryAfterSeconds ?? retryAfter(error, random)
+      const all = seconds === undefined ? headers : [...headers, 'Retry-After', String(seconds)]
+      sendError(response, error, error.code === 'stopping' ? [...all, 'Connection', 'close'] : all)
+    },
+    underWay: 0,
+    stopping: false,
+  }
+}
+
+function cutAgent(header: string | undefined, charactersMax: number): string | null {
+  return header === undefined ? null : cut(header, charactersMax)
+}
+
+/** Seconds after which trying again makes sense, spread so that not all come back at once. */
+function retryAfter(error: MillraceError, random: () => number): number | undefined {
+  if (error.status !== 503) return
+  const atLeast = error.code === 'log_full' ? 30 : error.code === 'log_unwritable' ? 5 : 1
+  return atLeast + Math.floor(random() * (atLeast + 4))
+}
+
+function createComplaint(
+  onLine: ((line: string) => void) | undefined,
+  clock: () => number,
+): (line: string) => void {
+  let saidAt = Number.NEGATIVE_INFINITY
+  return (line) => {
+    if (clock() - saidAt < lineIntervalMs) return
+    saidAt = clock()
+    onLine?.(line)
+  }
+}
+
+/** The record of an event, for the log. */
+export function recordOf(event: Event): AppendRecord {
+  return {
+    key: event.partyId ?? event.eventId,
+    value: encodeEvent(event),
+    schema: eventRecordSchema.fingerprint,
+  }
+}
+
+/** The error that keeps any request for events out, before it is looked at. */
+export function refusalAtDoor(intake: Intake): MillraceError | undefined {
+  return intake.stopping ? new MillraceError('stopping') : intake.queue.refusal(1)
+}

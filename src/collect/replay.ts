@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto'
+import { MillraceError } from '../event/error.ts'
+import { type Event, type Rejection, Source } from '../event/event.ts'
+import { createPageViewId } from '../event/identifier.ts'
+import { createAgentReader } from './enrich.ts'
+import { eventOfJson, eventsOfBody } from './json-source.ts'
+import type { EventOptions } from './options.ts'
+import type { EventMaking, Receipt } from './receipt.ts'
+import { eventOfQuery } from './tag-source.ts'
+
+/** Where a rejection stands: this names it for ever. */
+export interface RejectionPosition {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+}
+
+/**
+ * Reads a refused request again by today's rules and settings, as if it had come when it came: the
+ * same rejection gives the same event each time, also the same id where the client gave none.
+ * @throws MillraceError `dead_letter_unreplayable` when not all of it was kept, else whatever it is
+ *   refused with today
+ */
+export function eventOfRejection(
+  rejection: Rejection,
+  position: RejectionPosition,
+  options: EventOptions,
+): Event {
+  if (rejection.truncated) {
+    throw new MillraceError('dead_letter_unreplayable', 'not all of the request was kept')
+  }
+  const receipt: Receipt = {
+    receivedAt: rejection.receivedAt,
+    remoteAddress: rejection.remoteAddress,
+    userAgent: rejection.userAgent,
+    privacy: rejection.privacy,
+  }
+  const making: EventMaking = {
+    options,
+    readAgent: createAgentReader(),
+    createEventId: () => idOf(rejection, position),
+  }
+  if (rejection.source === Source.Tag) return eventOfQuery(rejection.body, receipt, making)
+  const events = eventsOfBody(rejection.body, Number.POSITIVE_INFINITY)
+  if (events.length === 1) return eventOfJson(events[0], receipt, making)
+  throw new MillraceError('dead_letter_unreplayable', `it is a batch of ${events.length} events`)
+}
+
+function idOf(rejection: Rejection, { topic, partition, offset }: RejectionPosition): string {
+  const place = `${topic}/${partition}/${offset}/${rejection.receivedAt}`
+  return createPageViewId(createHash('sha256').update(place).digest())
+}

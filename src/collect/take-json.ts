@@ -1,0 +1,157 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { MillraceError } from '../event/error.ts'
+import { type Event, Source } from '../event/event.ts'
+import type { AppendRecord } from '../log/log.ts'
+import { discardBody, type HeaderList, sendJson, sendText } from './answer.ts'
+import { checkContentType, type PartialBody, readBody } from './body.ts'
+import { type Intake, recordOf, refusalAtDoor } from './intake.ts'
+import { formatJson } from './json.ts'
+import { eventOfJson, eventsOfBody, refusalOf } from './json-source.ts'
+import type { Origins } from './origin.ts'
+import { stripEvent } from './privacy.ts'
+import type { Receipt } from './receipt.ts'
+import type { Refused } from './rejection.ts'
+
+/** Takes events of a JSON source: `POST /events`, with an answer for each event. */
+export async function takeJson(
+  intake: Intake,
+  origins: Origins,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  let headers: HeaderList = []
+  intake.underWay++
+  try {
+    if (request.method === 'OPTIONS') return sendPreflight(intake, origins, request, response)
+    headers = origins.headersFor(request.headers.origin)
+    if (request.method !== 'POST') {
+      headers = [...headers, 'Allow', 'POST, OPTIONS']
+      throw new MillraceError('method_not_allowed', request.method)
+    }
+    const sender = intake.senderOf(request)
+    const wait = intake.rateLimit(sender.limitKey)
+    if (wait > 0) {
+      headers = [...headers, 'Retry-After', String(wait)]
+      throw new MillraceError('rate_limited', sender.limitKey)
+    }
+    const closed = refusalAtDoor(intake)
+    if (closed !== undefined) throw closed
+    checkContentType(request)
+    const body = await readBody(request, intake.options.bodyBytesMax)
+    if (body === undefined) return
+    const receipt = intake.receiptOf(request, sender)
+    await takeBody(intake, response, headers, body, receipt)
+  } catch (thrown) {
+    intake.refuse(response, 'events', refusalOf(thrown), headers)
+    discardBody(response)
+  } finally {
+    intake.underWay--
+  }
+}
+
+function sendPreflight(
+  intake: Intake,
+  origins: Origins,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const headers = origins.preflightFor(request.headers.origin)
+  intake.metrics.countRequest('events', 204)
+  response.writeHead(204, ['Server', 'millrace', ...headers]).end()
+}
+
+/** What became of one event of the body. */
+interface Result {
+  readonly eventId: string | null
+  readonly status: 'accepted' | 'rejected'
+  readonly error?: MillraceError
+}
+
+interface Sorted {
+  readonly results: Result[]
+  readonly accepted: Event[]
+  readonly records: AppendRecord[]
+  readonly refused: Refused[]
+}
+
+async function takeBody(
+  intake: Intake,
+  response: ServerResponse,
+  headers: HeaderList,
+  body: string | PartialBody,
+  receipt: Receipt,
+): Promise<void> {
+  const { metrics, rejections } = intake
+  let values: readonly unknown[]
+  const text = typeof body === 'string' ? body : body.start
+  metrics.countBytes(text.length)
+  try {
+    if (typeof body !== 'string') throw body.error
+    values = eventsOfBody(body, intake.options.batchEventsMax)
+  } catch (thrown) {
+    const error = refusalOf(thrown)
+    // Nobody can tell where in such a body the party is named.
+    const kept = receipt.privacy === null ? text : ''
+    const truncated = typeof body !== 'string' || kept !== text
+    await rejections.keep([{ source: Source.Json, error, body: kept, truncated }], receipt)
+    throw error
+  }
+  const sorted = sortEvents(intake, values, receipt, text)
+  const full = intake.queue.refusal(sorted.records.length)
+  if (full !== undefined) throw full
+  if (sorted.refused.length > 0) await rejections.keep(sorted.refused, receipt)
+  if (sorted.records.length > 0) await append(intake, sorted.records)
+  for (const { error } of sorted.refused) metrics.countRejection(error.code)
+  for (const { bot } of sorted.accepted) if (bot !== null) metrics.countBot()
+  metrics.countEvents(Source.Json, sorted.accepted.length)
+  metrics.countRequest('events', 200)
+  sendJson(response, 200, { results: sorted.results }, headers)
+}
+
+function append(intake: Intake, records: readonly AppendRecord[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    intake.queue.push(records, (failure) => (failure === undefined ? resolve() : reject(failure)))
+  })
+}
+
+/** Accepts or refuses each event by itself. */
+function sortEvents(
+  intake: Intake,
+  values: readonly unknown[],
+  receipt: Receipt,
+  body: string,
+): Sorted {
+  const sorted: Sorted = { results: [], accepted: [], records: [], refused: [] }
+  for (const value of values) {
+    try {
+      const event = eventOfJson(value, receipt, intake.making)
+      sorted.records.push(recordOf(event))
+      sorted.accepted.push(event)
+      sorted.results.push({ eventId: event.eventId, status: 'accepted' })
+    } catch (thrown) {
+      const error = refusalOf(thrown)
+      sorted.refused.push(refusedEvent(value, error, receipt, body))
+      sorted.results.push({ eventId: givenIdOf(value), status: 'rejected', error })
+    }
+  }
+  return sorted
+}
+
+function refusedEvent(
+  value: unknown,
+  error: MillraceError,
+  receipt: Receipt,
+  body: string,
+): Refused {
+  const source = Source.Json
+  const text = formatJson(receipt.privacy === null ? value : stripEvent(value))
+  if (text !== undefined) return { source, error, body: text }
+  // Nested too deep to be written again: the request as it came, which can be looked at only.
+  return { source, error, body: receipt.privacy === null ? body : '', truncated: true }
+}
+
+/** The id by which the sender knows the event, as far as it is one. */
+function givenIdOf(value: unknown): string | null {
+  const id = (value as { eventId?: unknown } | null)?.eventId
+  return typeof id === 'string' ? id.slice(0, 256).toWellFormed() : null
+}

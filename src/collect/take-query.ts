@@ -1,0 +1,84 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { MillraceError } from '../event/error.ts'
+import { type Event, Source } from '../event/event.ts'
+import type { AppendRecord } from '../log/log.ts'
+import { knowsPixel, sendNotModified, sendPixel, sendText } from './answer.ts'
+import { type Intake, recordOf, refusalAtDoor } from './intake.ts'
+import { refusalOf } from './json-source.ts'
+import { stripQuery } from './privacy.ts'
+import type { Receipt } from './receipt.ts'
+import { eventOfQuery, hasUnreadableParameters } from './tag-source.ts'
+
+/** Takes an event of a tag: `GET /csc-event?…`, answered by the pixel once the event is durable. */
+export function takeQuery(
+  intake: Intake,
+  request: IncomingMessage,
+  response: ServerResponse,
+  query: string,
+): void {
+  const { metrics, making, queue } = intake
+  if (request.method !== 'GET') return refuseMethod(intake, request, response)
+  const closed = refusalAtDoor(intake)
+  if (closed !== undefined) return intake.refuse(response, 'event', closed)
+  const sender = intake.senderOf(request)
+  const wait = intake.rateLimit(sender.limitKey)
+  if (wait > 0) {
+    const error = new MillraceError('rate_limited', sender.limitKey)
+    return intake.refuse(response, 'event', error, [], wait)
+  }
+  metrics.countBytes(query.length)
+  const receipt = intake.receiptOf(request, sender)
+  intake.underWay++
+  let event: Event
+  let record: AppendRecord
+  try {
+    event = eventOfQuery(query, receipt, making)
+    record = recordOf(event)
+  } catch (thrown) {
+    return refuseQuery(intake, response, query, receipt, refusalOf(thrown))
+  }
+  const known = knowsPixel(request.headers['if-none-match'])
+  queue.push([record], (failure) => {
+    intake.underWay--
+    if (failure !== undefined) return intake.refuse(response, 'event', failure)
+    countEvent(intake, event, query)
+    metrics.countRequest('event', known ? 304 : 200)
+    if (!known) return sendPixel(response)
+    metrics.countRevalidated()
+    sendNotModified(response)
+  })
+}
+
+function countEvent({ metrics }: Intake, event: Event, query: string): void {
+  metrics.countEvents(Source.Tag, 1)
+  if (event.corrupt) metrics.countCorrupt()
+  if (event.bot !== null) metrics.countBot()
+  if (hasUnreadableParameters(event, query)) metrics.countUnreadableParameters()
+}
+
+/** The answer waits for the dead letter, so that who hears of a refusal can find it. */
+function refuseQuery(
+  intake: Intake,
+  response: ServerResponse,
+  query: string,
+  receipt: Receipt,
+  error: MillraceError,
+): void {
+  const body = receipt.privacy === null ? query : stripQuery(query)
+  const truncated = error.code === 'query_too_long'
+  const text = truncated ? body.slice(0, intake.options.queryBytesMax) : body
+  void intake.rejections
+    .keep([{ source: Source.Tag, error, body: text, truncated }], receipt)
+    .then(() => {
+      intake.underWay--
+      intake.refuse(response, 'event', error)
+    })
+}
+
+/** Divolte's own answer, to the letter. */
+function refuseMethod(intake: Intake, request: IncomingMessage, response: ServerResponse): void {
+  intake.metrics.countRequest('event', 405)
+  intake.metrics.countRejection('method_not_allowed')
+  const text = `HTTP method ${request.method} not allowed.`
+  sendText(response, 405, 'text/plain; charset=utf-8', text, ['Allow', 'GET'])
+}

@@ -1,0 +1,154 @@
+import { randomUUID } from 'node:crypto'
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  linkSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { MillraceError } from '../../event/error.ts'
+import { isAbsent, isPresent, unwritable } from './failure.ts'
+
+/**
+ * What has to be made sure of before LMDB opens a file, because it does not survive finding it out:
+ * lmdb 3.5.6 uses freed memory after a failed opening (EnvWrap::openEnv deletes the environment's
+ * context, closeEnv then locks a mutex in it); a mapped page beyond the end of a file, or a mapped
+ * hole that a full disk cannot fill, kills the process with SIGBUS.
+ */
+
+/** Page size of the files that we make. */
+export const pageBytes = 4096
+
+/** What LMDB writes when it makes a file: its two meta pages. Larger files have had a commit. */
+export const createdBytes = 2 * pageBytes
+
+/** How a file stands: `unborn` has no commit in it, and cannot be read. */
+export type FileState = 'absent' | 'unborn' | 'whole'
+
+/** LMDB's lock file has 8,272 bytes by default; a longer one has room for more readers. */
+const lockFileBytes = 3 * pageBytes
+export const lockSuffix = '-lock'
+
+/** LMDB opens the data file twice, and the lock file. */
+const descriptorsNeeded = 4
+
+/** Of mdb.c: MDB_page's flags, then MDB_meta, in the byte order of the machine, little-endian here. */
+const Field = {
+  flags: 18,
+  magic: 24,
+  version: 28,
+  pageSize: 48,
+  lastPage: 144,
+  txnid: 152,
+} as const
+const metaFlag = 8
+const magic = 0xbeefc0de
+const dataVersion = 2
+
+/**
+ * Looks at a file before LMDB does.
+ * @throws MillraceError `log_corrupt`, `log_version`, `log_unwritable` naming the file
+ */
+export function stateOfFile(path: string): FileState {
+  let descriptor: number
+  try {
+    descriptor = openSync(path, 'r')
+  } catch (thrown) {
+    if (isAbsent(thrown)) return 'absent'
+    throw unwritable(path, thrown)
+  }
+  try {
+    const head = Buffer.alloc(createdBytes)
+    const bytes = readSync(descriptor, head, 0, createdBytes, 0)
+    // After the read: a writer extends the file before its meta page says so.
+    const { size } = fstatSync(descriptor)
+    return stateOfHead(head.subarray(0, bytes), size, path)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+/**
+ * Makes room for a file that LMDB is to make.
+ * @throws MillraceError `log_unwritable` when the disk or the folder does not allow it
+ */
+export function prepareFile(path: string): void {
+  try {
+    const descriptor = openSync(path, 'a')
+    try {
+      writeSync(descriptor, Buffer.alloc(createdBytes))
+      fsyncSync(descriptor)
+      ftruncateSync(descriptor, 0)
+    } finally {
+      closeSync(descriptor)
+    }
+  } catch (thrown) {
+    throw unwritable(path, thrown)
+  }
+}
+
+/**
+ * Makes the lock file, with all its bytes on the disk, and whole at once: another process may be
+ * about to open it. A reader that may not write does without one.
+ */
+export function prepareLockFile(path: string, isWriter: boolean): void {
+  const lock = path + lockSuffix
+  if (existsSync(lock)) return
+  const temporary = `${lock}.${randomUUID()}`
+  try {
+    writeFileSync(temporary, Buffer.alloc(lockFileBytes))
+    linkSync(temporary, lock)
+  } catch (thrown) {
+    const { code } = thrown as { code?: string }
+    const isForbidden = code === 'EACCES' || code === 'EROFS'
+    if (!isPresent(thrown) && (isWriter || !isForbidden)) throw unwritable(lock, thrown)
+  } finally {
+    rmSync(temporary, { force: true })
+  }
+}
+
+/** @throws MillraceError `log_unwritable` when LMDB would run out of file descriptors */
+export function checkDescriptors(path: string): void {
+  const descriptors: number[] = []
+  try {
+    for (let index = 0; index < descriptorsNeeded; index++) descriptors.push(openSync(path, 'r'))
+  } catch (thrown) {
+    throw unwritable(path, thrown)
+  } finally {
+    for (const descriptor of descriptors) closeSync(descriptor)
+  }
+}
+
+function stateOfHead(head: Buffer, size: number, path: string): FileState {
+  const isMade = head.byteLength === createdBytes && head.readUInt32LE(Field.magic) === magic
+  if (!isMade && size <= createdBytes) return 'unborn'
+  if (!isMade) throw new MillraceError('log_corrupt', `${path} is not a log file`)
+  const metas = [head.subarray(0, pageBytes), head.subarray(pageBytes)]
+  for (const meta of metas) {
+    const version = meta.readUInt32LE(Field.version) & 0xffff
+    if (version !== dataVersion) {
+      throw new MillraceError('log_version', `${path} has the LMDB data format ${version}`)
+    }
+    const isMeta = (meta.readUInt16LE(Field.flags) & metaFlag) !== 0
+    const isOurs = meta.readUInt32LE(Field.pageSize) === pageBytes
+    if (!isMeta || !isOurs || meta.readUInt32LE(Field.magic) !== magic) {
+      throw new MillraceError('log_corrupt', `${path} has a damaged meta page`)
+    }
+  }
+  const [newest] = metas.sort((a, b) => numberAt(b, Field.txnid) - numberAt(a, Field.txnid))
+  const needed = newest === undefined ? 0 : (numberAt(newest, Field.lastPage) + 1) * pageBytes
+  if (size < needed) {
+    throw new MillraceError('log_corrupt', `${path} has ${size} bytes of at least ${needed}`)
+  }
+  return 'whole'
+}
+
+function numberAt(bytes: Buffer, at: number): number {
+  return Number(bytes.readBigUInt64LE(at))
+}

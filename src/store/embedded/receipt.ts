@@ -1,0 +1,62 @@
+import { MillraceError } from '../../event/error.ts'
+import { identityOf } from '../../event/identity.ts'
+import type { EventId, PartyId } from '../../event/identifier.ts'
+import type { Row } from '../store.ts'
+import { clockSources, privacies, sources } from './tables.ts'
+
+/** A row on its way in, with what the writer finds out about it. */
+export interface Receipt {
+  readonly row: Row
+  /** As the database will give it back: without lone surrogates. */
+  readonly eventId: string
+  /** Likewise; '' for none. */
+  readonly partyId: string
+  readonly identity: string
+  readonly logId: number
+  readonly agentId: number | null
+  /** The event time of the key; settled by claims. */
+  eventTime: number
+}
+
+/**
+ * @throws MillraceError `record_invalid` when the row holds what no column can
+ */
+export function receiptOf(row: Row, logId: number, agentId: number | null): Receipt {
+  checkRow(row)
+  const eventId = row.eventId.toWellFormed()
+  const partyId = row.partyId === null ? '' : row.partyId.toWellFormed()
+  return {
+    row,
+    eventId,
+    partyId,
+    identity: identityText(partyId, eventId),
+    logId,
+    agentId,
+    eventTime: row.eventTime,
+  }
+}
+
+/** The identity of an event as the tables name it. */
+export function identityText(partyId: string, eventId: string): string {
+  return identityOf(partyId as PartyId, eventId as EventId)
+}
+
+/** The key of an event: its identity at its time. */
+export function keyText(eventTime: number, identity: string): string {
+  return `${eventTime}\n${identity}`
+}
+
+function checkRow(row: Row): void {
+  const isKnown =
+    clockSources.includes(row.clockSource) &&
+    sources.includes(row.source) &&
+    (row.privacy === null || privacies.includes(row.privacy))
+  if (!isKnown) {
+    const found = `${row.clockSource}, ${row.source}, ${row.privacy}`
+    throw new MillraceError('record_invalid', `clock source, source or privacy is unknown: ${found}`)
+  }
+  const times = [row.eventTime, row.receivedAt, row.clientTime, row.position.offset]
+  if (!times.every(Number.isSafeInteger)) {
+    throw new MillraceError('record_invalid', `a time is no whole number: ${times.join(', ')}`)
+  }
+}
