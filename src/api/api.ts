@@ -5,7 +5,7 @@ import { MillraceError } from '../event/error.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { FlowHealth } from '../query/health.ts'
 import type { QueryStore } from '../query/query.ts'
-import { sendError } from './failure.ts'
+import { refuseBytes, sendError } from './failure.ts'
 import { createGuard, isLoopback, isReading, securityHeaders } from './guard.ts'
 import { createLiveStreams, type LiveEvent, type LiveStreams, liveDefaults } from './live.ts'
 import { addLoginRoutes, createSessions, wantsPage } from './login.ts'
@@ -71,17 +71,22 @@ export async function openApi(options: ApiOptions, parts: ApiParts): Promise<Api
   if (options.token === undefined && !isLoopback(options.host)) {
     throw new MillraceError('config_invalid', `api.host ${options.host} needs api.token`)
   }
+  const onError = parts.onError ?? (() => {})
   const app = fastify({
     bodyLimit: bodyBytesMax,
     requestTimeout: requestTimeoutMs,
     exposeHeadRoutes: false,
     forceCloseConnections: 'idle',
+    // Before there is a route: paths that cannot be decoded, bytes that are no HTTP.
+    frameworkErrors: (thrown, request, reply) => {
+      sendError(thrown, request, reply.headers(securityHeaders), onError)
+    },
+    clientErrorHandler: refuseBytes,
     // Unknown members are answered with an error, not cut off, and nothing is turned into numbers.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, allErrors: false } },
     // Paths are a few fixed ones: a longer one is noise.
     routerOptions: { maxParamLength: 100 },
   })
-  const onError = parts.onError ?? (() => {})
   const live = createLiveStreams(
     { ...liveDefaults, streamsMax: options.liveMax },
     parts.live,
@@ -125,12 +130,7 @@ async function addParts(app: FastifyInstance, context: RouteContext): Promise<vo
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
   app.setErrorHandler((thrown, request, reply) => sendError(thrown, request, reply, onError))
   app.setNotFoundHandler((request, reply) => refusePath(app, request, reply))
-  app.addContentTypeParser(
-    'application/x-www-form-urlencoded',
-    { parseAs: 'string' },
-    async (_request: FastifyRequest, body: string | Buffer) =>
-      Object.fromEntries(new URLSearchParams(String(body))),
-  )
+  app.removeContentTypeParser('text/plain')
   await app.register(cookie)
   await app.register(swagger, openApiDocument(parts.version))
   app.addHook('onRequest', async (request, reply) => {
@@ -144,7 +144,8 @@ async function addParts(app: FastifyInstance, context: RouteContext): Promise<vo
     await refuseStranger(request, reply)
   })
   pages.addRoutes(app)
-  addLoginRoutes(app, { guard, sessions, pages, needsToken, clock: parts.clock })
+  const login = { guard, sessions, pages, needsToken, clock: parts.clock }
+  await app.register(async (scope) => addLoginRoutes(scope, login))
   addRoutes(app, context)
   addReplayRoutes(app, parts, context.signal)
 }

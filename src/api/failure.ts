@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { isMillraceError, MillraceError } from '../event/error.ts'
 import type { ErrorAnswer } from './answer.ts'
@@ -21,6 +22,20 @@ export function sendError(
 export function renderError(error: MillraceError): string {
   const answer: ErrorAnswer = { error: error.toJSON() }
   return JSON.stringify(answer)
+}
+
+/** Answers what is no HTTP request, or came too slowly, and hangs up. */
+export function refuseBytes(thrown: Error, socket: Socket): void {
+  const { code } = thrown as NodeJS.ErrnoException
+  // The other side has gone; there is nobody to tell.
+  if (code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const what = code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'it came too slowly' : 'it is no HTTP request'
+  const text = renderError(new MillraceError('question_invalid', what))
+  const head = `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}`
+  socket.end(`HTTP/1.1 400 Bad Request\r\nconnection: close\r\n${head}\r\n\r\n${text}`)
 }
 
 /** An error of the table; what is none is told to `onError` and becomes `internal`. */

@@ -93,11 +93,17 @@ export interface LoginParts {
   readonly needsToken: boolean
 }
 
-/** `/login` and `/logout`. */
+/** `/login` and `/logout`, which alone take forms: `app` is a scope of their own. */
 export function addLoginRoutes(app: FastifyInstance, parts: LoginParts): void {
   const { guard, sessions, pages, needsToken } = parts
   const failures = createFailures(parts.clock)
   const route = { schema: { hide: true } }
+  app.addContentTypeParser(
+    'application/x-www-form-urlencoded',
+    { parseAs: 'string' },
+    async (_request: FastifyRequest, body: string | Buffer) =>
+      Object.fromEntries(new URLSearchParams(String(body))),
+  )
   app.get('/login', route, (request, reply) => {
     if (!needsToken || sessions.has(request)) return reply.redirect('/', 303)
     return pages.sendLogin(reply, 200)

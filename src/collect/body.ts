@@ -50,7 +50,7 @@ function textOf(chunks: readonly Buffer[]): string {
  */
 export function checkContentType(request: IncomingMessage): void {
   const { 'content-type': type = '', 'content-encoding': coding } = request.headers
-  if (!jsonType.test(type)) {
+  if (!isJson(type)) {
     throw new MillraceError('content_type_unsupported', type === '' ? 'none is given' : type)
   }
   if (coding !== undefined && coding !== '' && coding.toLowerCase() !== 'identity') {
@@ -58,6 +58,11 @@ export function checkContentType(request: IncomingMessage): void {
   }
 }
 
-/** JSON or text, with any parameters, of which a charset can be UTF-8 or its part ASCII only. */
-const jsonType =
-  /^\s*(?:application\/json|text\/plain)\s*(?:;(?!.*charset\s*=\s*"?(?!utf-?8|us-ascii)).*)?$/i
+const charsets = ['utf-8', 'utf8', 'us-ascii']
+
+function isJson(header: string): boolean {
+  const [type = ''] = header.split(';', 1)
+  if (!/^\s*(?:application\/json|text\/plain)\s*$/i.test(type)) return false
+  const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(header)?.[1]
+  return charset === undefined || charsets.includes(charset.toLowerCase())
+}

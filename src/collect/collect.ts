@@ -4,8 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isMillraceError, MillraceError } from '../event/error.ts'
 import { eventRecordSchema, rejectionRecordSchema } from '../event/record.ts'
 import { toError } from '../lib/assert.ts'
-import { sendError, sendJson, sendRawError, sendText } from './answer.ts'
+import { sendError, sendJson, sendText } from './answer.ts'
 import { createIntake, type Intake } from './intake.ts'
+import { type ClientError, refuseMalformed } from './malformed.ts'
 import type { CollectOptions, CollectParts } from './options.ts'
 import { createOrigins, type Origins } from './origin.ts'
 import { type DemoPage, isFromThisMachine, loadDemoPage } from './pages.ts'
@@ -42,8 +43,9 @@ export async function openCollector(
 ): Promise<Collector> {
   await parts.events.addSchema(eventRecordSchema.text)
   await parts.rejected.addSchema(rejectionRecordSchema.text)
+  const headBytesMax = options.queryBytesMax + headersBytesMax
   const server = createServer({
-    maxHeaderSize: options.queryBytesMax + headersBytesMax,
+    maxHeaderSize: headBytesMax,
     headersTimeout: options.requestTimeoutMs,
     requestTimeout: options.requestTimeoutMs,
     keepAliveTimeout: options.keepAliveTimeoutMs,
@@ -73,8 +75,8 @@ export async function openCollector(
       route(context, request, response, url)
     }
   })
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) =>
-    refuseMalformed(context.intake, error, socket),
+  server.on('clientError', (error: ClientError, socket: Socket) =>
+    refuseMalformed(context.intake, error, socket, eventStart, headBytesMax),
   )
   await listen(server, options)
   const { port } = server.address() as AddressInfo
@@ -127,23 +129,30 @@ function route(
   const path = canonicalPath(mark < 0 ? url : url.slice(0, mark))
   switch (path) {
     case context.eventPath:
-      return takeQuery(context.intake, request, response, mark < 0 ? '' : url.slice(mark + 1))
+      takeQuery(context.intake, request, response, mark < 0 ? '' : url.slice(mark + 1))
+      break
     case context.scriptPath:
-      return sendScript(context, request, response)
+      sendScript(context, request, response)
+      break
     case '/events':
-      return void takeJson(context.intake, context.origins, request, response)
+      void takeJson(context.intake, context.origins, request, response)
+      break
     case '/ping':
-      return void sendPing(context, response)
+      void sendPing(context, response)
+      break
     case '/metrics':
-      return void sendMetrics(context, request, response)
+      void sendMetrics(context, request, response)
+      break
     case '/':
-      return sendPage(context, request, response)
+      sendPage(context, request, response)
+      break
     case '/favicon.ico':
       context.intake.metrics.countRequest('other', 204)
       response.writeHead(204, ['Cache-Control', 'public, max-age=86400']).end()
       return
     default:
-      return context.intake.refuse(response, 'other', new MillraceError('not_found', path))
+      context.intake.refuse(response, 'other', new MillraceError('not_found', path))
+      return
   }
 }
 
@@ -151,7 +160,8 @@ function sendScript(context: Context, request: IncomingMessage, response: Server
   const { metrics } = context.intake
   if (request.method !== 'GET') {
     const error = new MillraceError('method_not_allowed', request.method)
-    return context.intake.refuse(response, 'script', error, ['Allow', 'GET'])
+    context.intake.refuse(response, 'script', error, ['Allow', 'GET'])
+    return
   }
   const { status, headers, body } = answerScript(context.parts.script, request.headers)
   metrics.countRequest('script', status)
@@ -182,7 +192,8 @@ async function sendMetrics(
 ): Promise<void> {
   const { metrics, options } = intake
   if (!options.publicPages && !isFromThisMachine(request)) {
-    return intake.refuse(response, 'metrics', new MillraceError('loopback_only'))
+    intake.refuse(response, 'metrics', new MillraceError('loopback_only'))
+    return
   }
   try {
     const text = await metrics.registry.metrics()
@@ -200,33 +211,11 @@ function sendPage(
   response: ServerResponse,
 ): void {
   if (!intake.options.publicPages && !isFromThisMachine(request)) {
-    return intake.refuse(response, 'page', new MillraceError('loopback_only'))
+    intake.refuse(response, 'page', new MillraceError('loopback_only'))
+    return
   }
   intake.metrics.countRequest('page', 200)
   sendText(response, 200, 'text/html; charset=utf-8', page.html, page.headers)
-}
-
-/** What the HTTP parser itself refuses: too large a head, too slow, not HTTP. */
-function refuseMalformed(intake: Intake, error: NodeJS.ErrnoException, socket: Socket): void {
-  if (!socket.writable || socket.writableEnded) return
-  const { code = 'unknown' } = error
-  if (code === 'ECONNRESET') {
-    socket.destroy()
-    return
-  }
-  const { queryBytesMax } = intake.options
-  const [refusal, reason] =
-    code === 'HPE_HEADER_OVERFLOW'
-      ? [
-          new MillraceError('head_too_large', String(queryBytesMax + headersBytesMax)),
-          'Request Header Fields Too Large',
-        ]
-      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? [new MillraceError('request_timeout'), 'Request Timeout']
-        : [new MillraceError('request_malformed', code), 'Bad Request']
-  intake.metrics.countRequest('other', refusal.status)
-  intake.metrics.countRejection(refusal.code)
-  sendRawError(socket, refusal, reason)
 }
 
 /** How often a stop looks whether the requests under way are answered, and for how long at least. */

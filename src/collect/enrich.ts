@@ -8,8 +8,8 @@ import { dayMs, minuteMs } from '../lib/clock.ts'
 export const latenessMs = 7 * dayMs
 /** How far after `receivedAt` the client's time may lie. */
 export const aheadMs = 5 * minuteMs
-/** The greatest distance from 1970 that a JavaScript date can have, in ms. */
-const timeMsMax = 8.64e15
+/** Beyond it, in the year 144683 and as far before 1970, avsc does not write a long exactly. */
+const timeMsMax = 2 ** 52 - 1
 
 /** The times of an event, in ms since 1970; see `Event`. */
 export interface EventTimes {

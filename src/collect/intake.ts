@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { MillraceError } from '../event/error.ts'
 import type { Event } from '../event/event.ts'
 import { createPageViewId } from '../event/identifier.ts'
@@ -25,15 +25,15 @@ export interface Intake {
   readonly rejections: Rejections
   readonly metrics: CollectMetrics
   readonly rateLimit: RateLimit
-  readonly senderOf: (request: IncomingMessage) => Sender
-  readonly receiptOf: (request: IncomingMessage, sender: Sender) => Receipt
+  readonly senderOf: (peer: string | undefined, headers: IncomingHttpHeaders) => Sender
+  readonly receiptOf: (headers: IncomingHttpHeaders, sender: Sender) => Receipt
   /** Refuses with an error of the table; `Retry-After` where trying again helps. */
   readonly refuse: (
     response: ServerResponse,
     route: Route,
     error: MillraceError,
     headers?: HeaderList,
-    retryAfterSeconds?: number,
+    waitSeconds?: number,
   ) => void
   /** Requests for events that have no answer yet. */
   underWay: number
@@ -81,19 +81,18 @@ export function createIntake(
       onNotKept: (count, reason) => metrics.countNotKept(reason, count),
     }),
     rateLimit: createRateLimit(options.requestsPerSecondMax, options.requestsBurstMax, clock),
-    senderOf: (request) =>
-      readSender(request.socket.remoteAddress, request.headers['x-forwarded-for'] as string),
-    receiptOf: ({ headers }, sender) => ({
+    senderOf: (peer, headers) => readSender(peer, headers['x-forwarded-for'] as string | undefined),
+    receiptOf: (headers, sender) => ({
       receivedAt: clock(),
       remoteAddress: sender.kept,
       userAgent: cutAgent(headers['user-agent'], options.userAgentCharactersMax),
       privacy: privacyOf(headers, options.cookieless),
     }),
-    refuse: (response, route, error, headers = [], retryAfterSeconds) => {
+    refuse: (response, route, error, headers = [], waitSeconds = 0) => {
       metrics.countRequest(route, error.status)
       metrics.countRejection(error.code)
-      const seconds = retryAfterSeconds ?? retryAfter(error, random)
-      const all = seconds === undefined ? headers : [...headers, 'Retry-After', String(seconds)]
+      const seconds = waitSeconds > 0 ? waitSeconds : retryAfterSeconds(error, random)
+      const all = seconds === 0 ? headers : [...headers, 'Retry-After', String(seconds)]
       sendError(response, error, error.code === 'stopping' ? [...all, 'Connection', 'close'] : all)
     },
     underWay: 0,
@@ -106,8 +105,8 @@ function cutAgent(header: string | undefined, charactersMax: number): string | n
 }
 
 /** Seconds after which trying again makes sense, spread so that not all come back at once. */
-function retryAfter(error: MillraceError, random: () => number): number | undefined {
-  if (error.status !== 503) return
+function retryAfterSeconds(error: MillraceError, random: () => number): number {
+  if (error.status !== 503) return 0
   const atLeast = error.code === 'log_full' ? 30 : error.code === 'log_unwritable' ? 5 : 1
   return atLeast + Math.floor(random() * (atLeast + 4))
 }

@@ -204,7 +204,8 @@ function readTimes(fields: Fields, idGiven: boolean, receivedAt: number): EventT
     return { eventTime: receivedAt, clientTime: receivedAt, clockSource }
   }
   if (typeof value === 'number') return timesOf(Math.floor(value), receivedAt)
-  const time = isText(value) && isoPattern.test(value) ? Date.parse(value.toUpperCase()) : Number.NaN
+  const time =
+    isText(value) && isoPattern.test(value) ? Date.parse(value.toUpperCase()) : Number.NaN
   if (!Number.isNaN(time)) return timesOf(time, receivedAt)
   throw invalid('clientTime needs to be ISO 8601 with a time zone, or ms since 1970')
 }

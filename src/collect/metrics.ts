@@ -46,11 +46,31 @@ export function createMetrics(sources: MetricsSources, given?: Registry): Collec
     notKept,
   )
   registerCounts(registry, 'events_accepted_total', 'Events made durable', 'source', events)
-  registerSingle(registry, 'events_corrupt_total', 'Events with a wrong or missing checksum', () => single.corrupt)
+  registerSingle(
+    registry,
+    'events_corrupt_total',
+    'Events with a wrong or missing checksum',
+    () => single.corrupt,
+  )
   registerSingle(registry, 'events_bot_total', 'Events of bots', () => single.bot)
-  registerSingle(registry, 'parameters_unreadable_total', 'Events whose parameters were malformed', () => single.unreadable)
-  registerSingle(registry, 'events_revalidated_total', 'Events answered by 304 to a cache', () => single.revalidated)
-  registerSingle(registry, 'received_bytes_total', 'Bytes of query strings and bodies', () => single.bytes)
+  registerSingle(
+    registry,
+    'parameters_unreadable_total',
+    'Events whose parameters were malformed',
+    () => single.unreadable,
+  )
+  registerSingle(
+    registry,
+    'events_revalidated_total',
+    'Events answered by 304 to a cache',
+    () => single.revalidated,
+  )
+  registerSingle(
+    registry,
+    'received_bytes_total',
+    'Bytes of query strings and bodies',
+    () => single.bytes,
+  )
   registerGauges(registry, sources)
   const append = new Histogram({
     name: 'millrace_collect_append_seconds',

@@ -22,7 +22,7 @@ export async function loadDemoPage(
   const html = template
     .replaceAll('{{script}}', escapeHtml(scriptName))
     .replaceAll('{{suffix}}', escapeHtml(eventSuffix))
-    .replaceAll('{{api}}', escapeHtml(apiUrl ?? ''))
+    .replaceAll('{{api}}', apiUrl === null ? '' : linkTo(apiUrl))
   const hashes = [...html.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(
     ([, text = '']) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`,
   )
@@ -40,6 +40,10 @@ export async function loadDemoPage(
     html,
     headers: ['Content-Security-Policy', policy, 'X-Content-Type-Options', 'nosniff'],
   }
+}
+
+function linkTo(apiUrl: string): string {
+  return `<p class="hint">What is stored: <a href="${escapeHtml(apiUrl)}">live events and counts</a></p>`
 }
 
 function escapeHtml(text: string): string {

@@ -32,10 +32,7 @@ export interface RejectionsParts {
 export function createRejections(
   options: Pick<
     CollectOptions,
-    | 'queryBytesMax'
-    | 'parametersBytesMax'
-    | 'rejectionsPerSecondMax'
-    | 'rejectionBytesPerSecondMax'
+    'queryBytesMax' | 'parametersBytesMax' | 'rejectionsPerSecondMax' | 'rejectionBytesPerSecondMax'
   >,
   { log, clock, onNotKept }: RejectionsParts,
 ): Rejections {

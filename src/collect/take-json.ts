@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { MillraceError } from '../event/error.ts'
 import { type Event, Source } from '../event/event.ts'
 import type { AppendRecord } from '../log/log.ts'
-import { discardBody, type HeaderList, sendJson, sendText } from './answer.ts'
+import { discardBody, type HeaderList, sendJson } from './answer.ts'
 import { checkContentType, type PartialBody, readBody } from './body.ts'
 import { type Intake, recordOf, refusalAtDoor } from './intake.ts'
 import { formatJson } from './json.ts'
@@ -20,18 +20,22 @@ export async function takeJson(
   response: ServerResponse,
 ): Promise<void> {
   let headers: HeaderList = []
+  let retryAfterSeconds = 0
   intake.underWay++
   try {
-    if (request.method === 'OPTIONS') return sendPreflight(intake, origins, request, response)
+    if (request.method === 'OPTIONS') {
+      sendPreflight(intake, origins, request, response)
+      return
+    }
     headers = origins.headersFor(request.headers.origin)
     if (request.method !== 'POST') {
       headers = [...headers, 'Allow', 'POST, OPTIONS']
       throw new MillraceError('method_not_allowed', request.method)
     }
-    const sender = intake.senderOf(request)
+    const sender = intake.senderOf(request.socket.remoteAddress, request.headers)
     const wait = intake.rateLimit(sender.limitKey)
     if (wait > 0) {
-      headers = [...headers, 'Retry-After', String(wait)]
+      retryAfterSeconds = wait
       throw new MillraceError('rate_limited', sender.limitKey)
     }
     const closed = refusalAtDoor(intake)
@@ -39,10 +43,10 @@ export async function takeJson(
     checkContentType(request)
     const body = await readBody(request, intake.options.bodyBytesMax)
     if (body === undefined) return
-    const receipt = intake.receiptOf(request, sender)
+    const receipt = intake.receiptOf(request.headers, sender)
     await takeBody(intake, response, headers, body, receipt)
   } catch (thrown) {
-    intake.refuse(response, 'events', refusalOf(thrown), headers)
+    intake.refuse(response, 'events', refusalOf(thrown), headers, retryAfterSeconds)
     discardBody(response)
   } finally {
     intake.underWay--
@@ -99,8 +103,9 @@ async function takeBody(
   const sorted = sortEvents(intake, values, receipt, text)
   const full = intake.queue.refusal(sorted.records.length)
   if (full !== undefined) throw full
-  if (sorted.refused.length > 0) await rejections.keep(sorted.refused, receipt)
+  // First the events: when they can't be stored, the sender comes again with all, refused ones too.
   if (sorted.records.length > 0) await append(intake, sorted.records)
+  if (sorted.refused.length > 0) await rejections.keep(sorted.refused, receipt)
   for (const { error } of sorted.refused) metrics.countRejection(error.code)
   for (const { bot } of sorted.accepted) if (bot !== null) metrics.countBot()
   metrics.countEvents(Source.Json, sorted.accepted.length)

@@ -17,17 +17,20 @@ export function takeQuery(
   query: string,
 ): void {
   const { metrics, making, queue } = intake
-  if (request.method !== 'GET') return refuseMethod(intake, request, response)
-  const closed = refusalAtDoor(intake)
-  if (closed !== undefined) return intake.refuse(response, 'event', closed)
-  const sender = intake.senderOf(request)
+  if (request.method !== 'GET') {
+    refuseMethod(intake, request, response)
+    return
+  }
+  const sender = intake.senderOf(request.socket.remoteAddress, request.headers)
   const wait = intake.rateLimit(sender.limitKey)
-  if (wait > 0) {
-    const error = new MillraceError('rate_limited', sender.limitKey)
-    return intake.refuse(response, 'event', error, [], wait)
+  const closed =
+    wait > 0 ? new MillraceError('rate_limited', sender.limitKey) : refusalAtDoor(intake)
+  if (closed !== undefined) {
+    intake.refuse(response, 'event', closed, [], wait)
+    return
   }
   metrics.countBytes(query.length)
-  const receipt = intake.receiptOf(request, sender)
+  const receipt = intake.receiptOf(request.headers, sender)
   intake.underWay++
   let event: Event
   let record: AppendRecord
@@ -35,17 +38,22 @@ export function takeQuery(
     event = eventOfQuery(query, receipt, making)
     record = recordOf(event)
   } catch (thrown) {
-    return refuseQuery(intake, response, query, receipt, refusalOf(thrown))
+    refuseQuery(intake, response, query, receipt, refusalOf(thrown))
+    return
   }
   const known = knowsPixel(request.headers['if-none-match'])
   queue.push([record], (failure) => {
     intake.underWay--
-    if (failure !== undefined) return intake.refuse(response, 'event', failure)
+    if (failure !== undefined) {
+      intake.refuse(response, 'event', failure)
+      return
+    }
     countEvent(intake, event, query)
     metrics.countRequest('event', known ? 304 : 200)
-    if (!known) return sendPixel(response)
-    metrics.countRevalidated()
-    sendNotModified(response)
+    if (known) {
+      metrics.countRevalidated()
+      sendNotModified(response)
+    } else sendPixel(response)
   })
 }
 

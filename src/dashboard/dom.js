@@ -31,8 +31,8 @@ export function parse(text) {
     text,
     /** @type {(name: string, value: unknown, context?: { source?: string }) => unknown} */
     (_name, value, context) => {
-      if (typeof value !== 'number' || Number.isSafeInteger(value)) return value
-      return context?.source === undefined ? value : json.rawJSON(context.source)
+      if (typeof value !== 'number' || context?.source === undefined) return value
+      return String(value) === context.source ? value : json.rawJSON(context.source)
     },
   )
 }

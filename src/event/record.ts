@@ -2,7 +2,7 @@ import avro from 'avsc'
 import { MillraceError } from './error.ts'
 import type { ClockSource, Event, Privacy, Rejection, Source } from './event.ts'
 import type { EventId, PageViewId, PartyId, SessionId } from './identifier.ts'
-import { eventSchema, fingerprintOf, rejectionSchema } from './schema.ts'
+import { divolteSchema, eventSchema, fingerprintOf, rejectionSchema } from './schema.ts'
 
 /** An Avro record as avsc gives it: one property for each field, longs as numbers. */
 export type AvroRecord = Record<string, unknown>
@@ -14,6 +14,11 @@ export interface RecordSchema {
 }
 
 const eventType = avro.Type.forSchema(eventSchema as never)
+/** The same as a reader, which takes Divolte's record for an event too. */
+const eventReader = avro.Type.forSchema({
+  ...eventSchema,
+  aliases: [`${divolteSchema.namespace}.${divolteSchema.name}`],
+} as never)
 const rejectionType = avro.Type.forSchema(rejectionSchema as never)
 
 /** The schema of what `encodeEvent` writes. */
@@ -92,7 +97,7 @@ export function createDecoder(writerText: string): Decoder {
   try {
     const writer = avro.Type.forSchema(JSON.parse(writerText))
     name = writer.name
-    const reader = name === rejectionType.name ? rejectionType : eventType
+    const reader = name === rejectionType.name ? rejectionType : eventReader
     const resolver = writer.equals(reader) ? undefined : reader.createResolver(writer)
     const decode = (value: Uint8Array): AvroRecord => decodeWhole(reader, resolver, value)
     return {

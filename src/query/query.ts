@@ -10,7 +10,7 @@ import type { Filter, Row, Store, TimeRange } from '../store/store.ts'
  */
 
 /** What the questions need of the store: to read it, nothing else. */
-export type QueryStore = Pick<Store, 'events' | 'counts' | 'deadLetters' | 'deadLetter' | 'health'>
+export type QueryStore = Pick<Store, 'events' | 'counts' | 'deadLetters' | 'health'>
 
 /** One stored event. */
 export type EventRow = Row

@@ -23,21 +23,33 @@ const log = await openEmbeddedLog(
 )
 let written = 0
 
+/** At once, so that a kill does not take it along; a full pipe is tried again. */
+function print(line: string): void {
+  for (;;) {
+    try {
+      writeSync(1, `${line}\n`)
+      return
+    } catch (thrown) {
+      if ((thrown as { code?: string }).code !== 'EAGAIN') throw thrown
+    }
+  }
+}
+
 async function lane(): Promise<void> {
   while (count === '0' || written < Number(count)) {
     const text = `${name}-${written++}`
     await log.append([recordOf(text.padEnd(200, '.'))])
-    writeSync(1, `${text}\n`)
+    print(text)
   }
 }
 
 if (mode === 'hold') {
-  writeSync(1, 'holding\n')
+  print('holding')
   setInterval(() => undefined, 1_000)
 } else if (mode === 'early') {
   for (; written < Number(count); written++) {
     void log.append([recordOf(`${name}-${written}`.padEnd(200, '.'))])
-    writeSync(1, `${name}-${written}\n`)
+    print(`${name}-${written}`)
   }
   process.kill(process.pid, 'SIGKILL')
 } else {

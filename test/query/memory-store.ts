@@ -51,9 +51,6 @@ export function createMemoryStore(): MemoryStore {
         .filter((letter) => after === undefined || letter.position.offset < after.offset)
         .slice(0, limit)
     },
-    async deadLetter(position) {
-      return store.letters.find((letter) => letter.position.offset === position.offset)
-    },
     async health() {
       return {
         events: store.rows.length,

@@ -1,9 +1,19 @@
-import { realpathSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { linkSync, realpathSync, rmSync, truncateSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { MillraceError } from '../../event/error.ts'
-import { openingFailure } from './failure.ts'
-import { checkDescriptors, pageBytes, prepareFile, prepareLockFile, stateOfFile } from './header.ts'
+import { isPresent, openingFailure, unwritable } from './failure.ts'
+import {
+  checkDescriptors,
+  createdBytes,
+  lengthen,
+  lockSuffix,
+  pageBytes,
+  prepareLockFile,
+  stateOfFile,
+} from './header.ts'
+import { syncPath } from './sync.ts'
 
 /** One LMDB file with binary keys and values. */
 export type Database = RootDatabase<Buffer, Buffer>
@@ -13,6 +23,8 @@ export interface EnvironmentOptions {
   readonly writable: boolean
   /** Address space for the file; nothing of it is memory until it is read. It grows if need be. */
   readonly mapBytes: number
+  /** How far the file is lengthened beyond what a commit needs; written twice, so more gains little. */
+  readonly aheadBytes: number
   /** False only where a test wants to see what a missing sync does. */
   readonly sync: boolean
 }
@@ -22,10 +34,23 @@ export interface Environment {
   readonly path: string
   /** Runs `action` on the open database, in one turn: the database must not be kept. */
   use<T>(action: (database: Database) => T): Promise<Awaited<T>>
+  /**
+   * Makes sure that a commit of so many bytes finds room in the file, before LMDB tries.
+   * @throws MillraceError `log_unwritable` when the disk is full
+   */
+  reserve(bytes: number): Promise<void>
+  /** Counts bytes read, whose mapped pages are this process's memory until the file is closed. */
+  touched(bytes: number): void
   /** Closes and opens the file anew, for all its users: after a failed write LMDB's own state is not trusted. */
   reopen(): Promise<void>
   close(): Promise<void>
 }
+
+/** A commit writes anew the pages from the root to its leaf, and those of the list of free pages. */
+const treePages = 16
+
+/** Reading a long segment must not make the process as large as the segment. */
+const touchedBytesMax = 32 * 1024 * 1024
 
 /**
  * The open files of this process, by real path. It is state of the module because the rule behind
@@ -56,8 +81,11 @@ export async function openEnvironment(
 class SharedFile {
   readonly #path: string
   #users = 0
+  #touched = 0
+  /** Bytes that the file is known to have. */
+  #length = 0
   #database: Database | undefined
-  #options: EnvironmentOptions = { writable: false, mapBytes: 0, sync: true }
+  #options: EnvironmentOptions = { writable: false, mapBytes: 0, aheadBytes: 0, sync: true }
   /** Openings and closings, one after the other; never rejects. */
   #change: Promise<unknown> = Promise.resolve()
 
@@ -83,6 +111,8 @@ class SharedFile {
     return {
       path: this.#path,
       use: (action) => this.#use(action),
+      reserve: (bytes) => this.#use((database) => this.#reserve(database, bytes)),
+      touched: (bytes) => this.#touch(bytes),
       reopen: () => this.#serially(() => this.#reopen()),
       close: leave,
     }
@@ -93,6 +123,20 @@ class SharedFile {
     if (this.#users === 0) throw new Error(`${this.#path} is closed`)
     if (this.#database === undefined) await this.#serially(() => this.#ensure(this.#options))
     return await action(this.#database as unknown as Database)
+  }
+
+  #reserve(database: Database, bytes: number): void {
+    const needed = (lastPageOf(database) + 1 + treePages) * pageBytes + bytes
+    if (needed <= this.#length) return
+    this.#length = lengthen(this.#path, needed + this.#options.aheadBytes)
+  }
+
+  #touch(bytes: number): void {
+    this.#touched += bytes
+    if (this.#touched < touchedBytesMax) return
+    this.#touched = 0
+    // Whoever uses the file next waits for it, and meets the error if there is one.
+    void this.#serially(() => this.#reopen()).catch(() => undefined)
   }
 
   #serially<T>(change: () => Promise<T>): Promise<T> {
@@ -106,7 +150,8 @@ class SharedFile {
     if (this.#database !== undefined && enough) return
     await this.#closeDatabase()
     const writable = options.writable || this.#options.writable
-    this.#database = openDatabase(this.#path, { ...options, writable })
+    this.#database = await openOrMake(this.#path, { ...options, writable })
+    this.#length = 0
     this.#options = { ...options, writable }
   }
 
@@ -129,12 +174,36 @@ class SharedFile {
   }
 }
 
-function openDatabase(path: string, options: EnvironmentOptions): Database {
-  const state = stateOfFile(path)
-  if (state !== 'whole') {
-    if (!options.writable) throw new MillraceError('log_unwritable', `${path} is not there`)
-    prepareFile(path)
+/** @throws MillraceError as `openEnvironment` */
+async function openOrMake(path: string, options: EnvironmentOptions): Promise<Database> {
+  let state = stateOfFile(path)
+  if (state === 'absent' && options.writable) {
+    await makeFile(path, options)
+    state = stateOfFile(path)
   }
+  if (state === 'absent') throw new MillraceError('log_unwritable', `${path} is not there`)
+  if (state === 'unborn') throw new MillraceError('log_corrupt', `${path} is empty`)
+  return openDatabase(path, options)
+}
+
+/** Makes a file that appears whole; of several processes that do it at once one wins. */
+async function makeFile(path: string, options: EnvironmentOptions): Promise<void> {
+  const temporary = `${path}.${randomUUID()}`
+  try {
+    lengthen(temporary, createdBytes)
+    truncateSync(temporary, 0)
+    await openDatabase(temporary, options).close()
+    await syncPath(temporary)
+    linkSync(temporary, path)
+  } catch (thrown) {
+    if (!isPresent(thrown)) throw unwritable(path, thrown)
+  } finally {
+    rmSync(temporary, { force: true })
+    rmSync(temporary + lockSuffix, { force: true })
+  }
+}
+
+function openDatabase(path: string, options: EnvironmentOptions): Database {
   prepareLockFile(path, options.writable)
   checkDescriptors(path)
   try {
@@ -156,6 +225,11 @@ function openDatabase(path: string, options: EnvironmentOptions): Database {
   } catch (thrown) {
     throw openingFailure(path, thrown)
   }
+}
+
+function lastPageOf(database: Database): number {
+  const { env } = database as unknown as { env: { info(): { lastPageNumber: number } } }
+  return env.info().lastPageNumber
 }
 
 function realName(path: string): string {

@@ -6,7 +6,10 @@ import { type Environment, openEnvironment } from './environment.ts'
 import { commitReason, unwritable } from './failure.ts'
 
 const mapBytes = 1024 * 1024
+const aheadBytes = 128 * 1024
 const offsetBytes = 8
+/** More than any write here takes. */
+const writeBytes = 4096
 
 /**
  * The offsets that consumer groups have committed, in an LMDB file of their own: key
@@ -29,7 +32,12 @@ export class Groups {
   static async open(topicFolder: string, writable: boolean, sync: boolean): Promise<Groups> {
     const path = join(topicFolder, 'groups.mdb')
     if (!writable && !existsSync(path)) return new Groups(path, undefined, false)
-    const environment = await openEnvironment(path, { writable, mapBytes, sync })
+    const environment = await openEnvironment(path, {
+      writable,
+      mapBytes,
+      aheadBytes,
+      sync,
+    })
     const groups = new Groups(path, environment, writable)
     if (writable) await groups.#introduce(storeGroup)
     return groups
@@ -108,6 +116,7 @@ export class Groups {
       throw new MillraceError('log_unwritable', `${this.#path} is open to read only`)
     }
     try {
+      await environment.reserve(writeBytes)
       return await write(environment)
     } catch (thrown) {
       await environment.reopen().catch(() => undefined)

@@ -3,12 +3,11 @@ import {
   closeSync,
   existsSync,
   fstatSync,
-  fsyncSync,
-  ftruncateSync,
   linkSync,
   openSync,
   readSync,
   rmSync,
+  truncateSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
@@ -19,7 +18,8 @@ import { isAbsent, isPresent, unwritable } from './failure.ts'
  * What has to be made sure of before LMDB opens a file, because it does not survive finding it out:
  * lmdb 3.5.6 uses freed memory after a failed opening (EnvWrap::openEnv deletes the environment's
  * context, closeEnv then locks a mutex in it); a mapped page beyond the end of a file, or a mapped
- * hole that a full disk cannot fill, kills the process with SIGBUS.
+ * hole that a full disk cannot fill, kills the process with SIGBUS; and a write that fails makes
+ * LMDB compose an error text that is longer than the memory it has for it (mdb_page_flush).
  */
 
 /** Page size of the files that we make. */
@@ -52,42 +52,43 @@ const magic = 0xbeefc0de
 const dataVersion = 2
 
 /**
- * Looks at a file before LMDB does.
+ * Looks at a file before LMDB does; `unborn` files are those a crash or a power cut left.
  * @throws MillraceError `log_corrupt`, `log_version`, `log_unwritable` naming the file
  */
 export function stateOfFile(path: string): FileState {
-  let descriptor: number
   try {
-    descriptor = openSync(path, 'r')
+    const { head, size } = readHead(path)
+    return stateOfHead(head, size, path)
   } catch (thrown) {
     if (isAbsent(thrown)) return 'absent'
     throw unwritable(path, thrown)
   }
-  try {
-    const head = Buffer.alloc(createdBytes)
-    const bytes = readSync(descriptor, head, 0, createdBytes, 0)
-    // After the read: a writer extends the file before its meta page says so.
-    const { size } = fstatSync(descriptor)
-    return stateOfHead(head.subarray(0, bytes), size, path)
-  } finally {
-    closeSync(descriptor)
-  }
 }
 
 /**
- * Makes room for a file that LMDB is to make.
- * @throws MillraceError `log_unwritable` when the disk or the folder does not allow it
+ * Lengthens a file by zeros: where the disk has none left this fails, and not LMDB. It only ever
+ * appends, as another process may be lengthening the file too. Returns its length.
+ * @throws MillraceError `log_unwritable`
  */
-export function prepareFile(path: string): void {
+export function lengthen(path: string, bytes: number): number {
   try {
     const descriptor = openSync(path, 'a')
     try {
-      writeSync(descriptor, Buffer.alloc(createdBytes))
-      fsyncSync(descriptor)
-      ftruncateSync(descriptor, 0)
+      const missing = bytes - fstatSync(descriptor).size
+      if (missing > 0) writeAll(descriptor, Buffer.alloc(missing))
+      return fstatSync(descriptor).size
     } finally {
       closeSync(descriptor)
     }
+  } catch (thrown) {
+    throw unwritable(path, thrown)
+  }
+}
+
+/** Gives back what a file that is written no more was lengthened by and did not need. */
+export function trim(path: string): void {
+  try {
+    truncateSync(path, bytesNeeded(readHead(path).head))
   } catch (thrown) {
     throw unwritable(path, thrown)
   }
@@ -125,12 +126,23 @@ export function checkDescriptors(path: string): void {
   }
 }
 
+function readHead(path: string): { head: Buffer; size: number } {
+  const descriptor = openSync(path, 'r')
+  try {
+    const head = Buffer.alloc(createdBytes)
+    const bytes = readSync(descriptor, head, 0, createdBytes, 0)
+    // After the read: a writer lengthens the file before its meta page says so.
+    return { head: head.subarray(0, bytes), size: fstatSync(descriptor).size }
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
 function stateOfHead(head: Buffer, size: number, path: string): FileState {
   const isMade = head.byteLength === createdBytes && head.readUInt32LE(Field.magic) === magic
   if (!isMade && size <= createdBytes) return 'unborn'
   if (!isMade) throw new MillraceError('log_corrupt', `${path} is not a log file`)
-  const metas = [head.subarray(0, pageBytes), head.subarray(pageBytes)]
-  for (const meta of metas) {
+  for (const meta of metasOf(head)) {
     const version = meta.readUInt32LE(Field.version) & 0xffff
     if (version !== dataVersion) {
       throw new MillraceError('log_version', `${path} has the LMDB data format ${version}`)
@@ -141,14 +153,26 @@ function stateOfHead(head: Buffer, size: number, path: string): FileState {
       throw new MillraceError('log_corrupt', `${path} has a damaged meta page`)
     }
   }
-  const [newest] = metas.sort((a, b) => numberAt(b, Field.txnid) - numberAt(a, Field.txnid))
-  const needed = newest === undefined ? 0 : (numberAt(newest, Field.lastPage) + 1) * pageBytes
-  if (size < needed) {
-    throw new MillraceError('log_corrupt', `${path} has ${size} bytes of at least ${needed}`)
-  }
-  return 'whole'
+  const needed = bytesNeeded(head)
+  if (size >= needed) return 'whole'
+  throw new MillraceError('log_corrupt', `${path} has ${size} bytes of at least ${needed}`)
+}
+
+function metasOf(head: Buffer): readonly [Buffer, Buffer] {
+  return [head.subarray(0, pageBytes), head.subarray(pageBytes)]
+}
+
+/** The bytes up to the last page in use, by the meta page of the newest commit. */
+function bytesNeeded(head: Buffer): number {
+  const [even, odd] = metasOf(head)
+  const newest = numberAt(odd, Field.txnid) > numberAt(even, Field.txnid) ? odd : even
+  return (numberAt(newest, Field.lastPage) + 1) * pageBytes
 }
 
 function numberAt(bytes: Buffer, at: number): number {
   return Number(bytes.readBigUInt64LE(at))
+}
+
+function writeAll(descriptor: number, bytes: Buffer): void {
+  for (let at = 0; at < bytes.byteLength; ) at += writeSync(descriptor, bytes, at)
 }

@@ -137,6 +137,7 @@ export class BlockReader {
         blockAt(database, next) ?? (this.#unaligned ? blockBefore(database, next) : undefined),
     )
     if (bytes === undefined) return undefined
+    segment.touched(bytes.byteLength)
     const { first } = decodeBlockHead(bytes, segment.path)
     checkBlock(bytes, this.#unaligned ? first : next, segment.path)
     return bytes

@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs'
-import { open, readdir, rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Offset } from '../log.ts'
 import { type BlockHead, decodeBlockHead } from './block.ts'
 import { type Database, type Environment, openEnvironment } from './environment.ts'
 import { isAbsent, unwritable } from './failure.ts'
 import { lockSuffix, stateOfFile } from './header.ts'
+import { syncPath } from './sync.ts'
 
 /**
  * A partition is a folder of segments, each an LMDB file named by its first offset. An entry's key
@@ -20,6 +21,7 @@ export interface SegmentSettings {
 
 /** A group that is larger than what is left of a segment still goes into it. */
 const mapMarginBytes = 64 * 1024 * 1024
+const aheadBytesMax = 1024 * 1024
 const extension = '.mdb'
 const offsetKeyBytes = 8
 
@@ -63,7 +65,7 @@ export async function openSegmentForWriting(
   const options = { ...environmentOptions(settings), writable: true }
   const environment = await openEnvironment(path, options)
   try {
-    await syncFolder(folder)
+    await syncPath(folder)
     return environment
   } catch (thrown) {
     await environment.close()
@@ -78,23 +80,15 @@ export async function removeSegment(folder: string, first: Offset): Promise<void
   await rm(path + lockSuffix, { force: true })
 }
 
-/** Removes lock files that a crash left without their segments. */
-export async function removeOrphanLocks(folder: string): Promise<void> {
+/** Removes what a crash left of files being made or unlinked. For the owner only. */
+export async function removeLeftovers(folder: string): Promise<void> {
   for (const name of await namesIn(folder)) {
-    if (!name.endsWith(extension + lockSuffix)) continue
-    if (!existsSync(join(folder, name.slice(0, -lockSuffix.length)))) {
+    const isOrphan =
+      name.endsWith(extension + lockSuffix) &&
+      !existsSync(join(folder, name.slice(0, -lockSuffix.length)))
+    if (isOrphan || /^\d{16}\.mdb\.[^/]+$|^lock\./.test(name)) {
       await rm(join(folder, name), { force: true })
     }
-  }
-}
-
-/** Makes the names in a folder durable. */
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }
 
@@ -133,21 +127,29 @@ export async function oldestBlock(environment: Environment): Promise<BlockHead |
 }
 
 /** Writes a block; false when there is one at this offset already. Resolves after the sync. */
-export function putBlock(environment: Environment, first: Offset, block: Buffer): Promise<boolean> {
+export async function putBlock(
+  environment: Environment,
+  first: Offset,
+  block: Buffer,
+): Promise<boolean> {
+  await environment.reserve(block.byteLength)
   return environment.use((database) =>
     database.put(offsetKey(first), block, { noOverwrite: true } as never),
   )
 }
 
 /** Commits something that is no record. */
-export function putProbe(environment: Environment, now: number): Promise<boolean> {
+export async function putProbe(environment: Environment, now: number): Promise<boolean> {
   const value = Buffer.alloc(8)
   value.writeDoubleLE(now)
+  await environment.reserve(value.byteLength)
   return environment.use((database) => database.put(probeKey, value))
 }
 
 function environmentOptions(settings: SegmentSettings) {
-  return { mapBytes: settings.segmentBytes + mapMarginBytes, sync: settings.sync }
+  const { segmentBytes, sync } = settings
+  const aheadBytes = Math.min(aheadBytesMax, Math.ceil(segmentBytes / 8))
+  return { mapBytes: segmentBytes + mapMarginBytes, aheadBytes, sync }
 }
 
 function offsetKey(offset: Offset): Buffer {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { MillraceError } from '../../event/error.ts'
 import { fingerprintOf } from '../../event/schema.ts'
 import { isAbsent, isPresent, unwritable } from './failure.ts'
-import { syncFolder } from './segment.ts'
+import { syncPath } from './sync.ts'
 
 /** The version of the whole layout of a topic's folder. */
 const formatVersion = 1
@@ -144,7 +144,7 @@ async function writeOnce(path: string, text: string): Promise<void> {
   } finally {
     await rm(temporary)
   }
-  await syncFolder(join(path, '..'))
+  await syncPath(join(path, '..'))
 }
 
 async function exists(path: string): Promise<boolean> {

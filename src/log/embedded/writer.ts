@@ -6,6 +6,7 @@ import type { AppendRecord, Offset } from '../log.ts'
 import { blockBytesOf, encodeBlock } from './block.ts'
 import type { Environment } from './environment.ts'
 import { commitReason, unwritable } from './failure.ts'
+import { trim } from './header.ts'
 import type { Ownership } from './ownership.ts'
 import {
   listSegments,
@@ -15,7 +16,7 @@ import {
   openSegmentForWriting,
   putBlock,
   putProbe,
-  removeOrphanLocks,
+  removeLeftovers,
   type SegmentSettings,
   segmentPath,
 } from './segment.ts'
@@ -89,7 +90,7 @@ export class PartitionWriter {
     settings: WriterSettings,
   ): Promise<PartitionWriter> {
     const folder = join(topicFolder, String(ownership.partition))
-    await removeOrphanLocks(folder)
+    await removeLeftovers(folder)
     const segments = await listSegments(folder)
     const newest = segments.at(-1) ?? (0 as Offset)
     const segment = await openSegmentForWriting(folder, newest, settings)
@@ -249,6 +250,7 @@ export class PartitionWriter {
     this.#segment = next
     this.#segmentBytes = 0
     this.#sealed = false
+    trim(full.path)
     await full.close()
   }
 

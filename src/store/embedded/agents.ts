@@ -114,6 +114,20 @@ function agentOf([id, userAgent, ...texts]: readonly unknown[]): KnownAgent {
   }
 }
 
-function isSame(a: AgentEvent, b: AgentEvent): boolean {
-  return a.userAgent === b.userAgent && fields.every((field) => a.agent[field] === b.agent[field])
+function isSame(one: AgentEvent, other: AgentEvent): boolean {
+  const a = one.agent
+  const b = other.agent
+  // Spelt out, as it runs for every row.
+  return (
+    one.userAgent === other.userAgent &&
+    a.version === b.version &&
+    a.name === b.name &&
+    a.family === b.family &&
+    a.vendor === b.vendor &&
+    a.type === b.type &&
+    a.deviceCategory === b.deviceCategory &&
+    a.osFamily === b.osFamily &&
+    a.osVersion === b.osVersion &&
+    a.osVendor === b.osVendor
+  )
 }

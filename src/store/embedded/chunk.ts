@@ -97,10 +97,7 @@ function fillNumbers<Item>(
   return validity
 }
 
-function arrayOf(
-  form: ColumnForm,
-  length: number,
-): Int32Array | Uint8Array | Float64Array {
+function arrayOf(form: ColumnForm, length: number): Int32Array | Uint8Array | Float64Array {
   if (form === 'int32') return new Int32Array(length)
   if (form === 'uint8') return new Uint8Array(length)
   return new Float64Array(length)

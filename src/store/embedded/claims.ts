@@ -1,4 +1,4 @@
-import { type DuckDBConnection, BIGINT, INTEGER, VARCHAR } from '@duckdb/node-api'
+import { BIGINT, type DuckDBConnection, INTEGER, VARCHAR } from '@duckdb/node-api'
 import { murmur3 } from '../../event/checksum.ts'
 import { appendRows, type Column } from './chunk.ts'
 import { lookUp } from './lookup.ts'

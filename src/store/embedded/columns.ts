@@ -11,7 +11,7 @@ import {
 import type { Event } from '../../event/event.ts'
 import type { Row } from '../store.ts'
 import type { Column } from './chunk.ts'
-import type { LogName } from './logs.ts'
+import type { PartitionName } from './partitions.ts'
 import type { Receipt } from './receipt.ts'
 import { clockSources, privacies, sources } from './tables.ts'
 
@@ -47,8 +47,7 @@ const keyColumns: readonly ReceiptColumn[] = [
 ]
 
 const positionColumns: readonly ReceiptColumn[] = [
-  int32('log_id', ({ logId }) => logId),
-  int32('partition', ({ row }) => row.position.partition),
+  int32('partition_id', ({ partitionId }) => partitionId),
   int64('offset', ({ row }) => row.position.offset),
 ]
 
@@ -120,10 +119,10 @@ export const selectedColumns: string = eventColumns.map(({ name }) => `"${name}"
 
 const indexes = new Map(eventColumns.map(({ name }, index) => [name, index]))
 
-/** A row of `SELECT selectedColumns`, with the log and the agent that its numbers stand for. */
+/** A row of `SELECT selectedColumns`, with the partition and the agent that its numbers stand for. */
 export function rowOf(
   values: readonly DuckDBValue[],
-  logs: ReadonlyMap<number, LogName>,
+  partitions: ReadonlyMap<number, PartitionName>,
   agents: ReadonlyMap<number, Pick<Event, 'userAgent' | 'agent'>>,
   noAgent: Pick<Event, 'userAgent' | 'agent'>,
 ): Row {
@@ -133,7 +132,7 @@ export function rowOf(
   const eventId = get('event_id') as Row['eventId']
   const pageView = get('page_view_chars') as number | null
   const eventTime = get('event_time') as number
-  const { log, topic } = logs.get(get('log_id') as number) as LogName
+  const name = partitions.get(get('partition_id') as number) as PartitionName
   return {
     eventId,
     partyId: ((get('party_id') as string) || null) as Row['partyId'],
@@ -166,12 +165,7 @@ export function rowOf(
     bot: get('bot') as string | null,
     privacy: get('privacy') as Row['privacy'],
     source: get('source') as Row['source'],
-    position: {
-      log,
-      topic,
-      partition: get('partition') as number,
-      offset: get('offset') as number,
-    },
+    position: { ...name, offset: get('offset') as number },
   }
 }
 

@@ -113,7 +113,8 @@ async function checkFormat(writer: DuckDBConnection, file: string): Promise<void
     )
     return
   }
-  if (!names.includes('meta')) throw new MillraceError('store_corrupt', `${file} is no store of ours`)
+  if (!names.includes('meta'))
+    throw new MillraceError('store_corrupt', `${file} is no store of ours`)
   const format = await writer.runAndReadAll(`SELECT value FROM meta WHERE name = 'format'`)
   const version = format.getRows()[0]?.[0]
   if (version !== String(formatVersion)) {
@@ -214,10 +215,7 @@ class OpenDatabase implements Database {
   }
 
   /** Interrupts again and again past the limit, as a question may be several statements. */
-  async #limitTime<Answer>(
-    reader: DuckDBConnection,
-    work: () => Promise<Answer>,
-  ): Promise<Answer> {
+  async #limitTime<Answer>(reader: DuckDBConnection, work: () => Promise<Answer>): Promise<Answer> {
     const limitMs = this.#questionMsMax
     const end = performance.now() + limitMs
     const timer = setInterval(

@@ -37,7 +37,8 @@ export async function divideReceipts(
     else fresh.push(receipt)
   }
   if (further.size === 0) return { fresh, repeats: [] }
-  const known = (key: string): number | undefined => stored.get(key) ?? first.get(key)?.row.receivedAt
+  const known = (key: string): number | undefined =>
+    stored.get(key) ?? first.get(key)?.row.receivedAt
   const candidates = new Map<string, Receipt>()
   for (const [receipt, key] of further) {
     const { receivedAt } = receipt.row

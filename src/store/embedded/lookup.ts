@@ -88,7 +88,8 @@ interface Divided {
 export function divide(wanted: readonly Wanted[]): Divided {
   const sorted = wanted.toSorted((a, b) => a.time - b.time)
   const gaps = new Float64Array(Math.max(0, sorted.length - 1))
-  for (let at = 1; at < sorted.length; at++) gaps[at - 1] = timeAt(sorted, at) - timeAt(sorted, at - 1)
+  for (let at = 1; at < sorted.length; at++)
+    gaps[at - 1] = timeAt(sorted, at) - timeAt(sorted, at - 1)
   const median = gaps.slice().sort()[gaps.length >> 1] ?? 0
   const gapMax = Math.max(gapMsMin, gapFactor * median)
   const stretchMin = Math.max(2, stretchShare * sorted.length)

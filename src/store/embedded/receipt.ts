@@ -1,6 +1,6 @@
 import { MillraceError } from '../../event/error.ts'
-import { identityOf } from '../../event/identity.ts'
 import type { EventId, PartyId } from '../../event/identifier.ts'
+import { identityOf } from '../../event/identity.ts'
 import type { Row } from '../store.ts'
 import { clockSources, privacies, sources } from './tables.ts'
 
@@ -12,7 +12,7 @@ export interface Receipt {
   /** Likewise; '' for none. */
   readonly partyId: string
   readonly identity: string
-  readonly logId: number
+  readonly partitionId: number
   readonly agentId: number | null
   /** The event time of the key; settled by claims. */
   eventTime: number
@@ -21,7 +21,7 @@ export interface Receipt {
 /**
  * @throws MillraceError `record_invalid` when the row holds what no column can
  */
-export function receiptOf(row: Row, logId: number, agentId: number | null): Receipt {
+export function receiptOf(row: Row, partitionId: number, agentId: number | null): Receipt {
   checkRow(row)
   const eventId = row.eventId.toWellFormed()
   const partyId = row.partyId === null ? '' : row.partyId.toWellFormed()
@@ -30,7 +30,7 @@ export function receiptOf(row: Row, logId: number, agentId: number | null): Rece
     eventId,
     partyId,
     identity: identityText(partyId, eventId),
-    logId,
+    partitionId,
     agentId,
     eventTime: row.eventTime,
   }
@@ -53,7 +53,10 @@ function checkRow(row: Row): void {
     (row.privacy === null || privacies.includes(row.privacy))
   if (!isKnown) {
     const found = `${row.clockSource}, ${row.source}, ${row.privacy}`
-    throw new MillraceError('record_invalid', `clock source, source or privacy is unknown: ${found}`)
+    throw new MillraceError(
+      'record_invalid',
+      `clock source, source or privacy is unknown: ${found}`,
+    )
   }
   const times = [row.eventTime, row.receivedAt, row.clientTime, row.position.offset]
   if (!times.every(Number.isSafeInteger)) {

@@ -16,7 +16,7 @@ const enumOf = (members: readonly string[]): string =>
   `ENUM (${members.map((member) => `'${member}'`).join(', ')})`
 
 /**
- * - `logs`: a small number for each log identity and topic.
+ * - `partitions`: a small number for each log identity, topic and partition.
  * - `positions`: the next offset to read.
  * - `agents`: user agents and what was made of them; the same few hundred come with every event.
  * - `events`: one row for each event, from its first receipt. `party_id` is '' for none;
@@ -29,8 +29,9 @@ const enumOf = (members: readonly string[]): string =>
  */
 export const createTables = `
 CREATE TABLE meta (name VARCHAR NOT NULL, value VARCHAR NOT NULL);
-CREATE TABLE logs (id INTEGER NOT NULL, log VARCHAR NOT NULL, topic VARCHAR NOT NULL);
-CREATE TABLE positions (log_id INTEGER NOT NULL, "partition" INTEGER NOT NULL, next_offset BIGINT NOT NULL);
+CREATE TABLE partitions (
+  id INTEGER NOT NULL, log VARCHAR NOT NULL, topic VARCHAR NOT NULL, "partition" INTEGER NOT NULL);
+CREATE TABLE positions (partition_id INTEGER NOT NULL, next_offset BIGINT NOT NULL);
 CREATE TABLE agents (
   id INTEGER NOT NULL, user_agent VARCHAR, name VARCHAR, family VARCHAR, vendor VARCHAR, type VARCHAR,
   version VARCHAR, device_category VARCHAR, os_family VARCHAR, os_version VARCHAR, os_vendor VARCHAR);
@@ -43,14 +44,14 @@ CREATE TABLE events (
   source ${enumOf(sources)} NOT NULL, flags UTINYINT NOT NULL,
   viewport_width INTEGER, viewport_height INTEGER, screen_width INTEGER, screen_height INTEGER,
   device_pixel_ratio DOUBLE,
-  log_id INTEGER NOT NULL, "partition" INTEGER NOT NULL, "offset" BIGINT NOT NULL);
+  partition_id INTEGER NOT NULL, "offset" BIGINT NOT NULL);
 CREATE TABLE repeats (
   event_time BIGINT NOT NULL, event_id VARCHAR NOT NULL, party_id VARCHAR NOT NULL,
-  received_at BIGINT NOT NULL, log_id INTEGER NOT NULL, "partition" INTEGER NOT NULL, "offset" BIGINT NOT NULL);
+  received_at BIGINT NOT NULL, partition_id INTEGER NOT NULL, "offset" BIGINT NOT NULL);
 CREATE TABLE claims (
   identity_hash INTEGER NOT NULL, party_id VARCHAR NOT NULL, event_id VARCHAR NOT NULL, event_time BIGINT NOT NULL);
 CREATE TABLE dead_letters (
-  log_id INTEGER NOT NULL, "partition" INTEGER NOT NULL, "offset" BIGINT NOT NULL,
+  partition_id INTEGER NOT NULL, "offset" BIGINT NOT NULL,
   received_at BIGINT NOT NULL, code VARCHAR NOT NULL, message VARCHAR NOT NULL, source VARCHAR NOT NULL,
   value BLOB NOT NULL, schema VARCHAR NOT NULL, replayable BOOLEAN NOT NULL, replayed_at BIGINT);
 `
