@@ -11,13 +11,26 @@ export interface CollectMetrics {
   readonly countRejection: (code: string) => void
   readonly countNotKept: (reason: string, count: number) => void
   readonly countEvents: (source: Source, count: number) => void
-  readonly countCorrupt: () => void
-  readonly countBot: () => void
-  readonly countUnreadableParameters: () => void
-  readonly countRevalidated: () => void
-  readonly countBytes: (count: number) => void
+  readonly totals: Totals
   readonly observeAppend: (seconds: number) => void
 }
+
+/** Counts without labels; whoever sees one adds to it. */
+export interface Totals {
+  corrupt: number
+  bot: number
+  unreadable: number
+  revalidated: number
+  bytes: number
+}
+
+const totalNames = [
+  ['corrupt', 'events_corrupt_total', 'Events with a wrong or missing checksum'],
+  ['bot', 'events_bot_total', 'Events of bots'],
+  ['unreadable', 'parameters_unreadable_total', 'Events whose parameters were malformed'],
+  ['revalidated', 'events_revalidated_total', 'Events answered by 304 to a cache'],
+  ['bytes', 'received_bytes_total', 'Bytes of query strings and bodies'],
+] as const
 
 /** What is read at the moment when somebody asks. */
 export interface MetricsSources {
@@ -34,7 +47,7 @@ export function createMetrics(sources: MetricsSources, given?: Registry): Collec
   const rejections: Counts = new Map()
   const notKept: Counts = new Map()
   const events: Counts = new Map()
-  const single = { corrupt: 0, bot: 0, unreadable: 0, revalidated: 0, bytes: 0 }
+  const totals: Totals = { corrupt: 0, bot: 0, unreadable: 0, revalidated: 0, bytes: 0 }
 
   registerRequests(registry, requests)
   registerCounts(registry, 'rejections_total', 'Refused requests and events', 'code', rejections)
@@ -46,31 +59,7 @@ export function createMetrics(sources: MetricsSources, given?: Registry): Collec
     notKept,
   )
   registerCounts(registry, 'events_accepted_total', 'Events made durable', 'source', events)
-  registerSingle(
-    registry,
-    'events_corrupt_total',
-    'Events with a wrong or missing checksum',
-    () => single.corrupt,
-  )
-  registerSingle(registry, 'events_bot_total', 'Events of bots', () => single.bot)
-  registerSingle(
-    registry,
-    'parameters_unreadable_total',
-    'Events whose parameters were malformed',
-    () => single.unreadable,
-  )
-  registerSingle(
-    registry,
-    'events_revalidated_total',
-    'Events answered by 304 to a cache',
-    () => single.revalidated,
-  )
-  registerSingle(
-    registry,
-    'received_bytes_total',
-    'Bytes of query strings and bodies',
-    () => single.bytes,
-  )
+  for (const [key, name, help] of totalNames) registerTotal(registry, name, help, () => totals[key])
   registerGauges(registry, sources)
   const append = new Histogram({
     name: 'millrace_collect_append_seconds',
@@ -92,21 +81,7 @@ export function createMetrics(sources: MetricsSources, given?: Registry): Collec
     countRejection: (code) => add(rejections, code, 1),
     countNotKept: (reason, count) => add(notKept, reason, count),
     countEvents: (source, count) => add(events, source, count),
-    countCorrupt: () => {
-      single.corrupt++
-    },
-    countBot: () => {
-      single.bot++
-    },
-    countUnreadableParameters: () => {
-      single.unreadable++
-    },
-    countRevalidated: () => {
-      single.revalidated++
-    },
-    countBytes: (count) => {
-      single.bytes += count
-    },
+    totals,
     observeAppend: (seconds) => append.observe(seconds),
   }
 }
@@ -149,7 +124,7 @@ function registerCounts(
   })
 }
 
-function registerSingle(registry: Registry, name: string, help: string, read: () => number): void {
+function registerTotal(registry: Registry, name: string, help: string, read: () => number): void {
   new Counter({
     name: `millrace_collect_${name}`,
     help,

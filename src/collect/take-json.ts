@@ -88,7 +88,7 @@ async function takeBody(
   const { metrics, rejections } = intake
   let values: readonly unknown[]
   const text = typeof body === 'string' ? body : body.start
-  metrics.countBytes(text.length)
+  metrics.totals.bytes += text.length
   try {
     if (typeof body !== 'string') throw body.error
     values = eventsOfBody(body, intake.options.batchEventsMax)
@@ -107,7 +107,7 @@ async function takeBody(
   if (sorted.records.length > 0) await append(intake, sorted.records)
   if (sorted.refused.length > 0) await rejections.keep(sorted.refused, receipt)
   for (const { error } of sorted.refused) metrics.countRejection(error.code)
-  for (const { bot } of sorted.accepted) if (bot !== null) metrics.countBot()
+  for (const { bot } of sorted.accepted) if (bot !== null) metrics.totals.bot++
   metrics.countEvents(Source.Json, sorted.accepted.length)
   metrics.countRequest('events', 200)
   sendJson(response, 200, { results: sorted.results }, headers)

@@ -29,7 +29,7 @@ export function takeQuery(
     intake.refuse(response, 'event', closed, [], wait)
     return
   }
-  metrics.countBytes(query.length)
+  metrics.totals.bytes += query.length
   const receipt = intake.receiptOf(request.headers, sender)
   intake.underWay++
   let event: Event
@@ -51,7 +51,7 @@ export function takeQuery(
     countEvent(intake, event, query)
     metrics.countRequest('event', known ? 304 : 200)
     if (known) {
-      metrics.countRevalidated()
+      metrics.totals.revalidated++
       sendNotModified(response)
     } else sendPixel(response)
   })
@@ -59,9 +59,9 @@ export function takeQuery(
 
 function countEvent({ metrics }: Intake, event: Event, query: string): void {
   metrics.countEvents(Source.Tag, 1)
-  if (event.corrupt) metrics.countCorrupt()
-  if (event.bot !== null) metrics.countBot()
-  if (hasUnreadableParameters(event, query)) metrics.countUnreadableParameters()
+  if (event.corrupt) metrics.totals.corrupt++
+  if (event.bot !== null) metrics.totals.bot++
+  if (hasUnreadableParameters(event, query)) metrics.totals.unreadable++
 }
 
 /** The answer waits for the dead letter, so that who hears of a refusal can find it. */

@@ -165,13 +165,14 @@ async function startOf({ log, options, parts }: TopicRun): Promise<From> {
       : `offsets ${offset} to ${range.first - 1} of partition ${partition}`
     if (options.acceptGap !== true) throw new MillraceError('log_gap', lost)
     const from = { log: log.identity, topic: log.topic, partition, offset }
-    const next = ahead ? range.next : range.first
+    // A log that is behind the store may have given the offsets between to other records: all that
+    // it holds is read again, and what is stored already stays as it is.
     await parts.store.write({
       rows: [],
       deadLetters: ahead ? [] : [lostRange(from, range.first, parts.clock())],
-      positions: [{ ...from, offset: next }],
+      positions: [{ ...from, offset: range.first }],
     })
-    return next
+    return range.first
   }
 }
 

@@ -32,6 +32,7 @@ export async function showCounts(days, bots, isWanted) {
     element('total').textContent = total.toLocaleString('en')
     const without = bots === 'exclude' ? ', without bots' : ''
     element('total-note').textContent = `events in ${days} days${without}`
+    element('counts').hidden = total === 0
     drawChart(lines)
     drawTable(lines, types)
     showProblem('counts', '')

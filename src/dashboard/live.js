@@ -53,7 +53,7 @@ export class LiveView {
     const own = new EventSource(`/api/live?bots=${this.#bots()}`)
     this.#stream = own
     own.addEventListener('open', () => {
-      showConnection('live', 'Live')
+      showConnection('is-live', 'Live')
       // What came while nobody listened.
       void this.#showRecent()
     })
@@ -63,7 +63,7 @@ export class LiveView {
     })
     own.addEventListener('error', () => {
       if (this.#stream !== own) return
-      showConnection('away', 'Reconnecting…')
+      showConnection('is-away', 'Reconnecting…')
       // Refused, not broken off: the browser does not try again by itself.
       if (own.readyState !== EventSource.CLOSED) return
       setTimeout(() => this.#stream === own && this.connect(), reconnectMs)
@@ -76,6 +76,7 @@ export class LiveView {
     this.#shown = []
     this.#identities.clear()
     element('live').replaceChildren()
+    element('live-none').hidden = false
     this.connect()
   }
 
@@ -131,6 +132,7 @@ export class LiveView {
       this.#identities.add(identity)
     }
     this.#waiting.clear()
+    element('live-none').hidden = this.#shown.length > 0
     for (const { identity, row } of this.#shown.splice(shownMax)) {
       row.remove()
       this.#identities.delete(identity)

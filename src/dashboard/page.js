@@ -16,6 +16,8 @@ let bots = 'exclude'
 let countsAt = 0
 let areCountsDue = false
 let isEmpty = false
+/** Whether the store has events, of bots or of other days, which the page may not show. */
+let hasStored = false
 let collectorUrl = `http://${location.hostname}:8290`
 
 const live = new LiveView(
@@ -90,6 +92,7 @@ function showHealth(health) {
     health.lastStoredAt === null ? 'never' : ago(health.lastStoredAt, health.now)
   element('last-stored').title = health.lastStoredAt ?? ''
   element('version').textContent = `Millrace ${health.version}`
+  hasStored = (health.events ?? 0) > 0
   collectorUrl = health.collectorUrl ?? collectorUrl
   showStart()
 }
@@ -108,7 +111,11 @@ function ago(then, now) {
 
 /** What to do when there is nothing to see. */
 function showStart() {
-  element('start').hidden = !isEmpty || !live.isEmpty
+  element('start').hidden = !isEmpty || !live.isEmpty || hasStored
+  element('live-none').textContent =
+    hasStored && bots === 'exclude'
+      ? 'Nothing but what bots did, which “Include bots” shows. Events appear here as they arrive.'
+      : 'Nothing yet. Events appear here as they arrive.'
   const link = element('collector')
   link.textContent = collectorUrl
   if (/^https?:/.test(collectorUrl)) link.setAttribute('href', collectorUrl)

@@ -8,9 +8,24 @@ const base36Pattern = /^[+-]?[0-9a-z]{1,14}$/i
  * Returns null for anything else. Exact only within ±2^53, which the callers' ranges keep to.
  */
 export function parseBase36(text: string): number | null {
+  const short = parseShort(text)
+  if (short >= 0) return short
   if (!base36Pattern.test(text)) return null
   const value = Number.parseInt(text, 36)
   if (!Number.isSafeInteger(value) && !fitsInt64(text)) return null
+  return value
+}
+
+/** Up to ten digits in lower case, which is what the tag sends; -1 for anything else. */
+function parseShort(text: string): number {
+  if (text.length === 0 || text.length > 10) return -1
+  let value = 0
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code >= 48 && code <= 57) value = value * 36 + (code - 48)
+    else if (code >= 97 && code <= 122) value = value * 36 + (code - 87)
+    else return -1
+  }
   return value
 }
 
@@ -32,13 +47,11 @@ export function parseIdentifier(text: string): string | null {
   const second = text.indexOf(':', 2)
   if (second < 0 || text.indexOf(':', second + 1) >= 0) return null
   const time = text.slice(2, second)
+  // An identifier as the tag writes it is already canonical: keep the string that we have.
+  if (time.charCodeAt(0) !== 48 && parseShort(time) >= 0) return text
   const timeMs = parseBase36(time)
   if (timeMs === null) return null
-  // An identifier as the tag writes it is already canonical: keep the string that we have.
-  if (Number.isSafeInteger(timeMs)) {
-    const rendered = timeMs.toString(36)
-    return rendered === time ? text : `0:${rendered}:${text.slice(second + 1)}`
-  }
+  if (Number.isSafeInteger(timeMs)) return `0:${timeMs.toString(36)}:${text.slice(second + 1)}`
   const canonicalTime = time
     .toLowerCase()
     .replace(/^\+/, '')

@@ -1,7 +1,10 @@
+import assert from 'node:assert/strict'
 import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
 import type { TestContext } from 'node:test'
+import { z } from 'zod'
 import type { Json } from '../../src/api/answer.ts'
 import { type Api, type ApiOptions, type ApiParts, openApi } from '../../src/api/api.ts'
+import { type AnswerName, answerSchemas } from '../../src/api/schema.ts'
 import type { Row } from '../../src/store/store.ts'
 import { createMemoryStore, type MemoryStore } from '../query/memory-store.ts'
 
@@ -118,6 +121,13 @@ export async function readAnswer(incoming: IncomingMessage): Promise<Answer> {
 
 export function bearer(secret: string): Record<string, string> {
   return { authorization: `Bearer ${secret}` }
+}
+
+/** The answer is as /api/openapi.json describes it, member for member. */
+export function assertShape(name: AnswerName, answer: unknown): void {
+  const schema = z.fromJSONSchema(answerSchemas[name] as Parameters<typeof z.fromJSONSchema>[0])
+  const result = schema.safeParse(answer)
+  assert.ok(result.success, JSON.stringify(result.error?.issues))
 }
 
 /** Waits for what happens elsewhere; fails loudly when it does not. */

@@ -72,6 +72,8 @@ async function openPage(url: string): Promise<Page> {
 
 test('divolte.signal in the console of the demo page is seen by API, command line and live page within 2 s', async () => {
   const live = await openPage(`${running.apiUrl}/`)
+  // Headless Chromium is marked as a bot, which the page leaves out unless asked.
+  await live.getByLabel('Include bots').check()
   const demo = await openPage(`${running.collectorUrl}/`)
   await demo.waitForFunction('typeof divolte === "object" && divolte.pageViewId')
   const partyId = await demo.evaluate('divolte.partyId')

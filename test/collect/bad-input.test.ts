@@ -71,7 +71,7 @@ describe('a bad query', () => {
     const scene = await openScene(t, { parametersBytesMax: 1000 })
     const deep = `${'a'.repeat(17)}${'.'.repeat(17)}`
     for (const u of [deep, 'a'.repeat(16_000), `s${'x'.repeat(1000)}!`, `s${'é'.repeat(500)}!`]) {
-      const answer = await scene.get(tagPath({ u }).replace(/%C3%A9/g, '%C3%A9'))
+      const answer = await scene.get(tagPath({ u }))
       assert.deepEqual([answer.status, answer.json().error.code], [413, 'parameters_too_large'])
     }
     assert.equal((await scene.get(tagPath({ u: `s${'x'.repeat(990)}!` }))).status, 200)

@@ -63,12 +63,13 @@ export async function openScene(
   t: TestContext,
   options: ConfigInput['collect'] = {},
   parts: Partial<CollectParts> = {},
+  wrap: (log: Log) => Log = (log) => log,
 ): Promise<Scene> {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-collect-'))
   const config = parseConfig({ collect: { port: 0, requestsPerSecondMax: 0, ...options } })
   const openLog = (topic: string) => openEmbeddedLog({ ...config.log, folder, topic })
-  const events = parts.events ?? (await openLog('events'))
-  const rejected = parts.rejected ?? (await openLog('rejected'))
+  const events = wrap(await openLog('events'))
+  const rejected = wrap(await openLog('rejected'))
   const lines: string[] = []
   const collector = await openCollector(
     { ...config.collect, name: config.tag.name, eventSuffix: config.tag.eventSuffix },
@@ -97,6 +98,25 @@ export async function openScene(
       (await readAll(events)).map(({ decoder, value }) => decoder.event(value)),
     storedRejections: async () =>
       (await readAll(rejected)).map(({ decoder, value }) => decoder.rejection(value)),
+  }
+}
+
+/** A log with some of its methods replaced. */
+export function changeLog(log: Log, changes: Partial<Log>): Log {
+  return {
+    topic: log.topic,
+    identity: log.identity,
+    append: (records) => log.append(records),
+    check: () => log.check(),
+    read: (options) => log.read(options),
+    partitions: () => log.partitions(),
+    commit: (group, partition, nextOffset) => log.commit(group, partition, nextOffset),
+    lag: (group) => log.lag(group),
+    addSchema: (text) => log.addSchema(text),
+    schema: (fingerprint) => log.schema(fingerprint),
+    retain: (now) => log.retain(now),
+    close: () => log.close(),
+    ...changes,
   }
 }
 

@@ -259,7 +259,7 @@ test('a range that the log lost is refused with its offsets; accepted, it is a c
   await (await consumeAll(scene)).stop()
   // The store is told that it stands beyond the end of the log, as after a log restored too old.
   const { identity: log, topic } = scene.events
-  const positions = [{ log, topic, partition: 0, offset: 15 }]
+  const positions = [{ log, topic, partition: 0, offset: 1_000 }]
   await scene.store.write({ rows: [], deadLetters: [], positions })
   const refused = await openConsumer(options, { ...scene, clock })
   await assert.rejects(refused.done, { code: 'log_gap' })

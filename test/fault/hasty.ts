@@ -10,12 +10,17 @@ import type { Log } from '../../src/log/log.ts'
  * this one finds nothing.
  */
 function hasty(log: Log): Log {
-  const wrapped = Object.create(log) as Log
-  wrapped.append = async (records) => {
+  const append: Log['append'] = async (records) => {
     const kept = records.map((record) => ({ ...record, value: Uint8Array.from(record.value) }))
     setTimeout(() => void log.append(kept), 100)
   }
-  return wrapped
+  return new Proxy(log, {
+    get(target, name) {
+      if (name === 'append') return append
+      const member: unknown = Reflect.get(target, name, target)
+      return typeof member === 'function' ? member.bind(target) : member
+    },
+  })
 }
 
 const config = await configOf({})

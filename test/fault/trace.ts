@@ -28,7 +28,8 @@ export async function traceRun(
   const port = await freePort()
   const file = join(folder.path, 'trace')
   const calls = 'trace=write,writev,pwrite64,pwritev,pwritev2,fdatasync,fsync,sendto,sendmsg'
-  const strace = ['-f', '-y', '-s', '4096', '-o', file, '-e', calls, '-e', 'signal=none']
+  // -D: the tracer is the grandchild, so that a signal to the child reaches Millrace.
+  const strace = ['-D', '-f', '-y', '-s', '4096', '-o', file, '-e', calls, '-e', 'signal=none']
   const child = spawn('strace', [...strace, process.execPath, script, ...args], {
     env: {
       ...process.env,
@@ -43,11 +44,21 @@ export async function traceRun(
     const sent = await sendAll(port, events)
     child.kill('SIGTERM')
     await once(child, 'exit')
-    return judgeTrace(readFileSync(file, 'latin1'), sent)
+    return judgeTrace(await wholeTrace(file), sent)
   } finally {
     if (child.exitCode === null) child.kill('SIGKILL')
     folder.remove()
   }
+}
+
+/** The tracer writes its last lines after the process has ended. */
+async function wholeTrace(file: string): Promise<string> {
+  for (let tries = 0; tries < 200; tries++) {
+    const text = readFileSync(file, 'latin1')
+    if (/\+\+\+ exited with \d+ \+\+\+\s*$/.test(text)) return text
+    await new Promise((resolve) => setTimeout(resolve, 25))
+  }
+  throw new Error('the trace has no end')
 }
 
 /** Four connections, each with one request under way: an answer belongs to the last request of its socket. */

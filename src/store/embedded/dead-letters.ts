@@ -142,7 +142,7 @@ function letterOf(
     code: code as string,
     message: message as string,
     source: source as string,
-    value: (value as DuckDBBlobValue).bytes,
+    value: Uint8Array.from((value as DuckDBBlobValue).bytes),
     schema: schema as string,
     replayable: replayable as boolean,
     replayedAt: replayedAt as number | null,

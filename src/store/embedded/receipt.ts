@@ -47,19 +47,22 @@ export function keyText(eventTime: number, identity: string): string {
 }
 
 function checkRow(row: Row): void {
-  const isKnown =
-    clockSources.includes(row.clockSource) &&
-    sources.includes(row.source) &&
-    (row.privacy === null || privacies.includes(row.privacy))
-  if (!isKnown) {
-    const found = `${row.clockSource}, ${row.source}, ${row.privacy}`
-    throw new MillraceError(
-      'record_invalid',
-      `clock source, source or privacy is unknown: ${found}`,
-    )
+  const { clockSource, source, privacy, eventTime, receivedAt, clientTime, position } = row
+  if (
+    !clockSources.includes(clockSource) ||
+    !sources.includes(source) ||
+    (privacy !== null && !privacies.includes(privacy))
+  ) {
+    const found = `${clockSource}, ${source}, ${privacy}`
+    throw new MillraceError('record_invalid', `its clock source, source or privacy: ${found}`)
   }
-  const times = [row.eventTime, row.receivedAt, row.clientTime, row.position.offset]
-  if (!times.every(Number.isSafeInteger)) {
-    throw new MillraceError('record_invalid', `a time is no whole number: ${times.join(', ')}`)
+  if (
+    !Number.isSafeInteger(eventTime) ||
+    !Number.isSafeInteger(receivedAt) ||
+    !Number.isSafeInteger(clientTime) ||
+    !Number.isSafeInteger(position.offset)
+  ) {
+    const found = `${eventTime}, ${receivedAt}, ${clientTime}, ${position.offset}`
+    throw new MillraceError('record_invalid', `a time or the offset is no whole number: ${found}`)
   }
 }
