@@ -119,33 +119,44 @@ interface TopicRun {
   readonly troubles: Map<Log, Error>
 }
 
+/** Decodes the next batch while the one before is being written: two cores, two batches in memory. */
 async function consumeTopic(run: TopicRun): Promise<void> {
-  const { log, options, parts, signal, troubles } = run
+  const { log, options, parts } = run
+  const failed = new AbortController()
+  const signal = AbortSignal.any([run.signal, failed.signal])
   const reader = createRecordReader(log)
-  const batches = log.read({
-    group: storeGroup,
-    recordsMax: options.batchRecords,
-    from: await startOf(run),
-    signal,
-  })
+  const { batchRecords: recordsMax } = options
+  const from = await startOf(run)
+  let writing: Promise<boolean> = Promise.resolve(true)
+  for await (const batch of log.read({ group: storeGroup, recordsMax, from, signal })) {
+    await reader.prepare(batch.records)
+    const prepared = run.toBatch(reader, batch, parts.clock())
+    if (!(await writing)) return
+    writing = writeAndCommit(run, batch, prepared)
+    // The reader may wait long for a next batch: a write that cannot go on must not wait with it.
+    writing.catch(() => failed.abort())
+  }
+  await writing
+}
+
+async function writeAndCommit(
+  { log, options, parts, signal, troubles }: TopicRun,
+  { partition, nextOffset, records }: LogBatch,
+  prepared: Omit<WriteBatch, 'positions'>,
+): Promise<boolean> {
+  const startedAt = performance.now()
   const onRetry = (error: Error, attempt: number): void => {
     troubles.set(log, error)
     parts.onRetry?.(error, attempt)
   }
-  let lastWriteAt = 0
-  for await (const batch of batches) {
-    await reader.prepare(batch.records)
-    const { rows, deadLetters } = run.toBatch(reader, batch, parts.clock())
-    const { partition, nextOffset } = batch
-    const position = { log: log.identity, topic: log.topic, partition, offset: nextOffset }
-    const written = { rows, deadLetters, positions: [position] }
-    if (!(await writeUntilStored(parts.store, written, { ...options, signal, onRetry }))) return
-    troubles.delete(log)
-    await log.commit(storeGroup, partition, nextOffset)
-    const restMs = lastWriteAt + options.writeIntervalMs - performance.now()
-    if (restMs > 0 && batch.records.length < options.batchRecords) await waitMs(restMs, signal)
-    lastWriteAt = performance.now()
-  }
+  const position = { log: log.identity, topic: log.topic, partition, offset: nextOffset }
+  const batch = { ...prepared, positions: [position] }
+  if (!(await writeUntilStored(parts.store, batch, { ...options, signal, onRetry }))) return false
+  troubles.delete(log)
+  await log.commit(storeGroup, partition, nextOffset)
+  const restMs = startedAt + options.writeIntervalMs - performance.now()
+  if (restMs > 0 && records.length < options.batchRecords) await waitMs(restMs, signal)
+  return true
 }
 
 type From = (partition: number) => Promise<Offset | undefined>

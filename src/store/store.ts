@@ -108,6 +108,7 @@ export interface StoreHealth {
   readonly lastWrittenAt: number | null
   /** Receipts kept as repeats. */
   readonly duplicates: number
+  /** Those that were not replayed yet. */
   readonly deadLetters: number
   /** Sizes on disk. */
   readonly bytes: number
@@ -125,11 +126,15 @@ export interface Store {
    * differently after a crash, and the same rows again change nothing. An event is known by
    * `(eventTime, eventId, partyId or '')`; one whose clock was wrong or absent by its claim.
    * A receipt of a stored event at another position with another `receivedAt` is a repeat.
-   * @throws MillraceError `store_unavailable` when it can't be done now: try the same batch again
+   * @throws MillraceError `store_unavailable` when it can't be done now: try the same batch again;
+   *   `record_invalid` when a row holds what no store can: nothing of the batch is written
    */
   write(batch: WriteBatch): Promise<WriteResult>
 
-  /** One page of events in the order of (eventTime, eventId, partyId). */
+  /**
+   * One page of events in the order of (eventTime, eventId, partyId), texts by their UTF-8 bytes.
+   * @throws MillraceError `question_too_large` when it takes too long or too much memory, as any question
+   */
   events(range: TimeRange, filter: Filter, page: EventPage): Promise<readonly Row[]>
 
   /** Events by day and event type, in that order. */
@@ -141,7 +146,10 @@ export interface Store {
   /** One dead letter by its position, or undefined. */
   deadLetter(position: Position): Promise<StoredDeadLetter | undefined>
 
-  /** Marks a dead letter as replayed. */
+  /**
+   * Marks a dead letter as replayed.
+   * @throws MillraceError `dead_letter_unknown`
+   */
   markReplayed(position: Position, at: number): Promise<void>
 
   health(): Promise<StoreHealth>

@@ -9,7 +9,17 @@ import { receiptOf } from '../../src/store/embedded/receipt.ts'
 import type { Row } from '../../src/store/store.ts'
 import { inFolder, makeFolder, openSmall, removeFolder, smallStore } from './embedded-scene.ts'
 import { anybody, readAll } from './place.ts'
-import { batchOf, createRandom, makeRow, makeTraffic, noon } from './rows.ts'
+import {
+  at,
+  batchOf,
+  createRandom,
+  log,
+  makeDeadLetter,
+  makeRow,
+  makeTraffic,
+  noon,
+  topic,
+} from './rows.ts'
 
 /** What the embedded store promises where its way of finding events could go wrong. */
 
@@ -72,6 +82,22 @@ test('late events among live ones are known again, with live ones and alone', ()
     for (const part of [late, late.slice(0, 1), late.toReversed()]) {
       assert.deepEqual(await store.write(batchOf(...part)), { inserted: 0, repeated: 0 })
     }
+  }))
+
+test('a write that fails half way leaves nothing and says that it can be tried again', () =>
+  inFolder(async (store) => {
+    const rows = [makeRow({ clockSource: 'absent', userAgent: 'Firefox' })]
+    const positions = [at(1)]
+    const unwritable = makeDeadLetter(1, { receivedAt: Number.NaN })
+    await assert.rejects(store.write({ rows, deadLetters: [unwritable], positions }), {
+      code: 'store_unavailable',
+    })
+    assert.deepEqual([...(await store.positions(log, topic))], [])
+    assert.deepEqual(await store.logs(topic), [])
+    assert.equal((await store.health()).events, 0)
+    const result = await store.write({ rows, deadLetters: [makeDeadLetter(1)], positions })
+    assert.deepEqual(result, { inserted: 1, repeated: 0 })
+    assert.deepEqual(await readAll(store), rows)
   }))
 
 test('claims are known after the store is opened again', async () => {

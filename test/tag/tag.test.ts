@@ -15,11 +15,6 @@ const session = '0:kabc1234:abcdefABCDEFGHIJKLMNOPQRSTUVWXYZ'
 /** A page that loads every image at once, which is what most of these tests want. */
 const quick = { autoload: true }
 
-test('the core of the tag is at most 3,600 bytes of gzip', async () => {
-  const { gzip } = await buildTagScript(parseConfig({}).tag)
-  assert.ok(gzip.length <= 3_600, `${gzip.length} bytes`)
-})
-
 describe('session', () => {
   test('events less than the timeout apart stay in one session, however long the page is open', async () => {
     const page = await loadTag(quick)

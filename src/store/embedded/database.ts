@@ -122,7 +122,8 @@ async function checkFormat(writer: DuckDBConnection, file: string): Promise<void
   }
 }
 
-function openError(thrown: unknown, file: string): MillraceError {
+/** What it means that a file could not be opened. */
+export function openError(thrown: unknown, file: string): MillraceError {
   if (thrown instanceof MillraceError) return thrown
   const { message } = toError(thrown)
   const options = { cause: thrown }
@@ -141,7 +142,7 @@ function openError(thrown: unknown, file: string): MillraceError {
 }
 
 /** What a failed question or write means; `store_corrupt` only where it can be told. */
-export function useError(thrown: unknown): MillraceError {
+function useError(thrown: unknown): MillraceError {
   if (thrown instanceof MillraceError) return thrown
   const { message } = toError(thrown)
   const code = /Corrupt database file/i.test(message) ? 'store_corrupt' : 'store_unavailable'

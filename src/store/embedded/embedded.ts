@@ -1,10 +1,10 @@
 import { statSync } from 'node:fs'
 import type { DuckDBConnection } from '@duckdb/node-api'
-import { MillraceError } from '../../event/error.ts'
+import { isMillraceError, MillraceError } from '../../event/error.ts'
 import { toError } from '../../lib/assert.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import type { Store } from '../store.ts'
-import { type DatabaseOptions, isFatal, useError } from './database.ts'
+import { type DatabaseOptions, isFatal, openError } from './database.ts'
 import { readDeadLetter, readDeadLetters, setReplayed } from './dead-letters.ts'
 import { countEvents, countRows, readEvents, readLogs, readPositions } from './questions.ts'
 import { openReopening, type Reopening } from './reopening.ts'
@@ -24,12 +24,12 @@ export interface EmbeddedStoreOptions extends DatabaseOptions {
  */
 export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<Store> {
   const reopening = await openReopening(options)
+  const { writer, file } = await reopening.current()
   try {
-    const { writer } = await reopening.current()
     return new EmbeddedStore(reopening, await loadMemory(writer), options.clock ?? systemClock)
   } catch (thrown) {
     await reopening.close()
-    throw new MillraceError('store_corrupt', useError(thrown).message, { cause: thrown })
+    throw openError(thrown, file)
   }
 }
 
@@ -134,7 +134,9 @@ class EmbeddedStore implements Store {
   async #changeNow<Answer>(
     change: (writer: DuckDBConnection, memory: WriterMemory) => Promise<Answer>,
   ): Promise<Answer> {
-    const database = await this.#reopening.current()
+    const database = await this.#reopening.current().catch((thrown) => {
+      throw changeError(thrown)
+    })
     const { writer } = database
     try {
       this.#memory ??= await loadMemory(writer)
@@ -151,9 +153,9 @@ class EmbeddedStore implements Store {
   }
 }
 
-/** A store that fails is never the row's fault, so that no row is given up for it. */
+/** Whatever is wrong with the store is not the fault of a row: none may be given up for it. */
 function changeError(thrown: unknown): MillraceError {
-  if (thrown instanceof MillraceError) return thrown
+  if (isMillraceError(thrown, 'record_invalid', 'dead_letter_unknown')) return thrown
   return new MillraceError('store_unavailable', toError(thrown).message, { cause: thrown })
 }
 

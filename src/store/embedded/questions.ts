@@ -106,7 +106,7 @@ function whereOf({ from, to }: TimeRange, filter: Filter, cursor?: After): Where
     const beyond = cursor.order === 'asc' ? '>' : '<'
     const id = bind(eventId)
     conditions.push(
-      `(event_time ${beyond} ${literal(eventTime)} OR event_id ${beyond} ${id} OR (event_id = ${id} AND event_id ${beyond} ${bind(partyId)}))`,
+      `(event_time ${beyond} ${literal(eventTime)} OR event_id ${beyond} ${id} OR (event_id = ${id} AND party_id ${beyond} ${bind(partyId)}))`,
     )
   }
   return { sql: conditions.join(' AND '), parameters }
