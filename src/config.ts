@@ -141,9 +141,9 @@ const storeSchema = z.strictObject({
 
 const consumeSchema = z.strictObject({
   /** Most records in one write: larger is cheaper per event, smaller is fresher. */
-  batchRecords: positive.default(2_000),
+  batchRecords: positive.default(6_000),
   /** Shortest time between two writes: under load events share one, alone they do not wait. */
-  writeIntervalMs: z.int().min(0).default(50),
+  writeIntervalMs: z.int().min(0).default(200),
   /** Wait after a failed write, doubling up to the second figure. */
   retryInitialMs: positive.default(100),
   retryMaxMs: positive.default(15_000),

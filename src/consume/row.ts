@@ -65,16 +65,19 @@ const timeMsMax = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
  * @throws MillraceError `schema_unknown`, `schema_incompatible`, `record_undecodable`, `record_invalid`
  */
 export function rowOf(reader: RecordReader, partition: number, record: LogRecord): Row {
-  const event = reader.decoder(record).event(record.value)
-  const position = reader.position(partition, record)
+  // The decoder made this object for us alone: filling it in costs less than a copy of 35 members.
+  const row = reader.decoder(record).event(record.value) as Filling<Row>
+  row.position = reader.position(partition, record)
   // Records of a writer that knew no identity or no event time: an old Divolte topic.
-  const eventId = event.eventId === '' ? syntheticId(position) : event.eventId
-  const eventTime = event.eventTime === 0 ? event.receivedAt : event.eventTime
-  if (!(eventTime >= timeMsMin && eventTime <= timeMsMax)) {
-    throw new MillraceError('record_invalid', `its time ${eventTime} is in no day`)
+  if (row.eventId === '') row.eventId = syntheticId(row.position) as Row['eventId']
+  if (row.eventTime === 0) row.eventTime = row.receivedAt
+  if (!(row.eventTime >= timeMsMin && row.eventTime <= timeMsMax)) {
+    throw new MillraceError('record_invalid', `its time ${row.eventTime} is in no day`)
   }
-  return { ...event, eventId: eventId as Row['eventId'], eventTime, position }
+  return row
 }
+
+type Filling<Type> = { -readonly [Key in keyof Type]: Type[Key] }
 
 function syntheticId({ topic, partition, offset }: Position): string {
   return `${topic}/${partition}/${offset}`

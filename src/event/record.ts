@@ -110,7 +110,9 @@ export function createDecoder(writerText: string): Decoder {
 }
 
 function decodeWhole(type: avro.Type, resolver: unknown, value: Uint8Array): AvroRecord {
-  const buffer = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+  const buffer = Buffer.isBuffer(value)
+    ? value
+    : Buffer.from(value.buffer, value.byteOffset, value.byteLength)
   try {
     return type.fromBuffer(buffer, resolver as never) as AvroRecord
   } catch (thrown) {
