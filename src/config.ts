@@ -343,10 +343,11 @@ function readEnvironment(env: Environment): Record<string, unknown> {
   return settings
 }
 
-/** Environment values are texts: numbers and lists are read by what the default is. */
+/** Environment values are texts: numbers, lists and switches are read by what the default is. */
 function fromText(text: string, section: string, key: string): unknown {
   const fallback = (parsedDefaults()[section as keyof Config] as Record<string, unknown>)[key]
   if (Array.isArray(fallback)) return text.split(',').map((part) => part.trim())
+  if (typeof fallback === 'boolean' && /^(true|false)$/.test(text)) return text === 'true'
   if (typeof fallback !== 'number') return text
   return /^\d+$/.test(text.trim()) ? Number(text) : text
 }
