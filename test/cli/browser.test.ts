@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import type { EventAnswer, EventsAnswer } from '../../src/api/answer.ts'
+import { openBrowser, type TestBrowser } from '../browser.ts'
 import {
   freePort,
   type Running,
@@ -17,33 +15,19 @@ import {
 /** The whole way in a real browser: a call in the console, seen by API, command line and page. */
 
 const folder = temporaryFolder()
-const profile = mkdtempSync(join(tmpdir(), 'millrace-profile-'))
 let options: RunOptions
 let running: Running
-let browser: BrowserContext
+let browser: TestBrowser
 
 before(async () => {
   options = { folder: folder.path, collectPort: await freePort(), apiPort: await freePort() }
   running = await startMillrace(options)
-  browser = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env['MILLRACE_CHROMIUM'] ?? '/usr/bin/chromium',
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  })
+  browser = await openBrowser()
 })
 
 after(async () => {
   await browser?.close()
   await running?.stop()
-  rmSync(profile, { recursive: true, force: true })
   folder.remove()
 })
 
@@ -65,7 +49,7 @@ async function storedEvent(eventType: string): Promise<EventAnswer | undefined> 
 }
 
 async function openPage(url: string): Promise<Page> {
-  const page = await browser.newPage()
+  const page = await browser.context.newPage()
   await page.goto(url)
   return page
 }
@@ -96,8 +80,8 @@ test('divolte.signal in the console of the demo page is seen by API, command lin
 })
 
 test('with Global Privacy Control the event comes without a party and no cookie is left', async () => {
-  await browser.clearCookies()
-  const page = await browser.newPage()
+  await browser.context.clearCookies()
+  const page = await browser.context.newPage()
   await page.addInitScript(
     "Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', { get: () => true })",
   )
@@ -108,6 +92,6 @@ test('with Global Privacy Control the event comes without a party and no cookie 
   assert.equal(event.partyId, null)
   assert.equal(event.sessionId, null)
   assert.equal(event.privacy, 'gpc')
-  assert.deepEqual(await browser.cookies(), [])
+  assert.deepEqual(await browser.context.cookies(), [])
   assert.equal(await page.evaluate('document.cookie'), '')
 })

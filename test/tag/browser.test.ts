@@ -1,20 +1,16 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { BrowserContext, Page } from 'playwright-core'
 import { answerScript, buildTagScript } from '../../src/collect/script.ts'
 import { parseConfig } from '../../src/config.ts'
 import { parseIdentifier } from '../../src/event/identity.ts'
 import type { Tag } from '../../src/tag/tag.ts'
+import { openBrowser, type TestBrowser } from '../browser.ts'
 import { parseRequest } from './load-tag.ts'
 
 /** The tag as a real browser runs it: the system's Chromium, or the one MILLRACE_CHROMIUM names. */
-const executablePath = process.env['MILLRACE_CHROMIUM'] ?? '/usr/bin/chromium'
-const skip = existsSync(executablePath) ? false : `there is no browser at ${executablePath}`
 
 const gif = Buffer.from(
   '4749463839610100010000000021f904010a0001002c00000000010001000002024c01003b',
@@ -24,10 +20,10 @@ const gif = Buffer.from(
 type DivolteWindow = Window & { divolte: Tag }
 type Event = Record<string, string>
 
-describe('the tag in a real browser', { skip }, () => {
+describe('the tag in a real browser', () => {
   const events: Event[] = []
   const waiting = new Set<() => void>()
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-browser-'))
+  let browser: TestBrowser
   let origin = ''
   let context: BrowserContext
 
@@ -61,28 +57,14 @@ describe('the tag in a real browser', { skip }, () => {
     Object.assign(script, await buildTagScript(parseConfig({}).tag))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-    context = await chromium.launchPersistentContext(folder, {
-      executablePath,
-      // Playwright itself switches the back/forward cache off.
-      ignoreDefaultArgs: ['--disable-back-forward-cache'],
-      args: [
-        '--headless',
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-quic',
-        '--no-first-run',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-      ],
-    })
+    browser = await openBrowser()
+    context = browser.context
   })
 
   after(async () => {
-    await context?.close()
+    await browser?.close()
     server.closeAllConnections()
     await new Promise((resolve) => server.close(resolve))
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   })
 
   /** Waits for the next events that arrive after those of `from`. */

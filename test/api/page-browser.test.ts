@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
 import { describe, it, type TestContext } from 'node:test'
-import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { BrowserContext, Page } from 'playwright-core'
+import { openBrowser } from '../browser.ts'
 import { rowOf } from '../query/memory-store.ts'
 import { now, type Scene, sceneOf, token, until } from './scene.ts'
-
-const executablePath = process.env['MILLRACE_CHROMIUM'] ?? '/usr/bin/chromium'
-const skip = existsSync(executablePath) ? false : `there is no browser at ${executablePath}`
 
 interface Visit {
   readonly page: Page
@@ -16,9 +13,8 @@ interface Visit {
 }
 
 async function visit(t: TestContext, { api }: Scene, path = '/'): Promise<Visit> {
-  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] })
-  t.after(() => browser.close())
-  const context = await browser.newContext()
+  const { context, close } = await openBrowser()
+  t.after(close)
   const page = await context.newPage()
   const complaints: string[] = []
   page.on('pageerror', (error) => complaints.push(error.message))
@@ -33,7 +29,7 @@ async function visit(t: TestContext, { api }: Scene, path = '/'): Promise<Visit>
   return { page, context, complaints }
 }
 
-describe('the page in a browser', { skip }, () => {
+describe('the page in a browser', () => {
   it('shows an event as it arrives, and what visitors sent as text only', async (t) => {
     const scene = await sceneOf(t, {}, { clock: Date.now })
     const { page, complaints } = await visit(t, scene)
