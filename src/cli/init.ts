@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { openLogs, openStore } from './backends.ts'
 import { connectOwner } from './client.ts'
@@ -9,7 +8,6 @@ export function initCommand(): Command {
   const command = createCommand('init', 'Prepare log and store; can be run again')
   return command.action(async (flags: CommonFlags) => {
     const config = await configOf(flags)
-    await mkdir(config.data, { recursive: true })
     const owner = await connectOwner(config)
     if (owner !== undefined) {
       process.stdout.write(`${config.data} is ready and in use at ${owner.url}\n`)

@@ -1,5 +1,6 @@
-import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { ensureFolder } from '../lib/folder.ts'
 
 /**
  * The owner of a data folder is the process that has its store open. It writes where its API
@@ -16,7 +17,7 @@ export interface Owner {
 
 /** Writes the owner's file whole or not at all. */
 export async function writeOwner(folder: string, owner: Owner): Promise<void> {
-  await mkdir(folder, { recursive: true })
+  ensureFolder(folder)
   const temporary = join(folder, `owner.${owner.pid}.tmp`)
   await writeFile(temporary, `${JSON.stringify(owner)}\n`, { mode: 0o600 })
   await chmod(temporary, 0o600)

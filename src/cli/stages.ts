@@ -105,7 +105,7 @@ export async function openApiStage(
     health: async () => ({
       lag: await lagOf(logs.events),
       consumer: consumerState(consumer),
-      problem: await problemOf(logs.events, consumer),
+      problem: await problemOf(parts, consumer),
       collectorUrl: parts.collectorUrl?.() ?? null,
     }),
     live: (signal) => tailRows(logs.events, signal),
@@ -126,10 +126,15 @@ async function lagOf(log: Log): Promise<number> {
   return (await log.lag(storeGroup)).reduce((sum, { lag }) => sum + lag, 0)
 }
 
-async function problemOf(log: Log, consumer: Consumer | undefined): Promise<string | null> {
+/** Only who collects asks whether the log can be written: the asking takes a partition of it. */
+async function problemOf(
+  { logs, collectorUrl }: ApiStageParts,
+  consumer: Consumer | undefined,
+): Promise<string | null> {
   const trouble = consumer?.trouble()
   if (trouble) return trouble.message
-  return log.check().then(
+  if (collectorUrl === undefined) return null
+  return logs.events.check().then(
     () => null,
     (thrown: Error) => thrown.message,
   )

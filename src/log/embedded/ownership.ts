@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { stat, utimes } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { MillraceError } from '../../event/error.ts'
 import { type Clock, secondMs, systemClock } from '../../lib/clock.ts'
+import { ensureFolder } from '../../lib/folder.ts'
 import { isAbsent, unwritable } from './failure.ts'
 
 /** What a partition's lock file says about its owner; JSON, so that people can read it. */
@@ -83,7 +84,7 @@ export async function takeNumbered(
     const taken = await exclusively(() => {
       const present = readOwner(path)
       if (present !== undefined && isAlive(present, owner, silent)) return false
-      mkdirSync(folder, { recursive: true })
+      ensureFolder(folder)
       writeOwner(path, owner)
       return true
     })

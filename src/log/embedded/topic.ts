@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { link, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { link, open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MillraceError } from '../../event/error.ts'
 import { fingerprintOf } from '../../event/schema.ts'
+import { ensureFolder } from '../../lib/folder.ts'
 import { isAbsent, isPresent, unwritable } from './failure.ts'
 import { syncPath } from './sync.ts'
 
@@ -28,7 +29,7 @@ export async function openTopic(
   const path = join(folder, 'log.json')
   try {
     if (create) {
-      await mkdir(join(folder, 'schemas'), { recursive: true })
+      ensureFolder(join(folder, 'schemas'))
       if (!(await exists(path))) {
         await refuseLeftovers(folder, path)
         const file: TopicFile = { format: formatVersion, identity: randomUUID(), topic }

@@ -1,9 +1,10 @@
-import { mkdirSync, realpathSync, rmSync } from 'node:fs'
+import { realpathSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { MillraceError } from '../../event/error.ts'
 import { toError } from '../../lib/assert.ts'
 import { secondMs } from '../../lib/clock.ts'
+import { ensureFolder } from '../../lib/folder.ts'
 import { createTables, formatVersion } from './tables.ts'
 
 export interface DatabaseOptions {
@@ -82,7 +83,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 
 function makeFolder(folder: string): string {
   try {
-    mkdirSync(folder, { recursive: true })
+    ensureFolder(folder)
     return realpathSync(folder)
   } catch (thrown) {
     throw new MillraceError('store_unavailable', toError(thrown).message, { cause: thrown })
