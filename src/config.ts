@@ -116,9 +116,12 @@ const logSchema = z.strictObject({
   backend: z.enum(['embedded']).default('embedded'),
   /** How long the log keeps what is read: the span in which a replay can mend the store. */
   retentionDays: positive.default(7),
-  /** Most bytes of the log; read segments go first, unread ones never: then the collector says 503. */
-  maxBytes: bytes.default(10 * GiB),
-  /** Size at which a new segment is begun; retention frees whole segments. */
+  /** Most bytes of the log, a tenth of it for refused requests; read segments go first, unread ones never: then the collector says 503. */
+  maxBytes: z
+    .int()
+    .min(16 * MiB)
+    .default(10 * GiB),
+  /** Size at which a new segment is begun; retention frees whole segments. A quarter of a small log at most. */
   segmentBytes: bytes.default(256 * MiB),
   /** Shortest time between two syncs: under load events share one, alone they do not wait. */
   syncIntervalMs: z.int().min(0).default(4),
@@ -268,11 +271,6 @@ const portsDoNotCollide: Rule = ({ collect, api }) => {
   return `collect.port and api.port are both ${api.port}`
 }
 
-const segmentFitsTheLog: Rule = ({ log }) => {
-  if (log.segmentBytes * 2 <= log.maxBytes) return
-  return 'log.segmentBytes must be at most half of log.maxBytes, or nothing could ever be freed'
-}
-
 const proxiesAreAddresses: Rule = ({ collect }) => {
   const bad = collect.trustedProxies.filter((range) => !isAddressRange(range))
   return bad.length === 0
@@ -284,7 +282,6 @@ const rules: readonly Rule[] = [
   apiBeyondLoopbackNeedsToken,
   tokenIsLongEnough,
   portsDoNotCollide,
-  segmentFitsTheLog,
   proxiesAreAddresses,
 ]
 
@@ -346,7 +343,10 @@ function readEnvironment(env: Environment): Record<string, unknown> {
 /** Environment values are texts: numbers, lists and switches are read by what the default is. */
 function fromText(text: string, section: string, key: string): unknown {
   const fallback = (parsedDefaults()[section as keyof Config] as Record<string, unknown>)[key]
-  if (Array.isArray(fallback)) return text.split(',').map((part) => part.trim())
+  if (Array.isArray(fallback)) {
+    const parts = text.split(',').map((part) => part.trim())
+    return parts.filter((part) => part !== '')
+  }
   if (typeof fallback === 'boolean' && /^(true|false)$/.test(text)) return text === 'true'
   if (typeof fallback !== 'number') return text
   return /^\d+$/.test(text.trim()) ? Number(text) : text

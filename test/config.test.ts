@@ -41,6 +41,14 @@ test('a flag wins over the environment, the environment over the file, the file 
   assert.equal(config.collect.bodyBytesMax, 256 * 1024)
 })
 
+test('an empty environment variable is an empty list, as composition files write it', async () => {
+  const config = await load({
+    env: { MILLRACE_COLLECT_TRUSTED_PROXIES: '', MILLRACE_API_ALLOWED_HOSTS: 'one.example,' },
+  })
+  assert.deepEqual(config.collect.trustedProxies, [])
+  assert.deepEqual(config.api.allowedHosts, ['one.example'])
+})
+
 test('every setting has an environment variable, numbers, lists and switches included', async () => {
   const config = await load({
     env: {
@@ -86,7 +94,7 @@ test('values out of range and combinations that cannot work are refused by name'
     [{ api: { host: '0.0.0.0' } }, /api\.token.*at least 32 characters/],
     [{ api: { host: '0.0.0.0', token: 'short' } }, /at least 32 characters/],
     [{ api: { port: 8290 } }, /both 8290/],
-    [{ log: { segmentBytes: 100, maxBytes: 150 } }, /half of log\.maxBytes/],
+    [{ log: { maxBytes: 2_000 } }, /log\.maxBytes/],
     [
       { collect: { trustedProxies: ['proxy.example'] } },
       /no address or CIDR range: proxy\.example/,

@@ -23,10 +23,11 @@ const rejectedShare = 0.1
  * @throws MillraceError `log_corrupt`, `log_version`, `log_unwritable`
  */
 export async function openLogs(config: Config): Promise<Logs> {
-  const events = await openLog(config, 'events', config.log.maxBytes)
+  const { maxBytes } = config.log
+  const events = await openLog(config, 'events', maxBytes * (1 - rejectedShare))
   try {
     await events.addSchema(eventRecordSchema.text)
-    const rejected = await openLog(config, 'rejected', config.log.maxBytes * rejectedShare)
+    const rejected = await openLog(config, 'rejected', maxBytes * rejectedShare)
     await rejected.addSchema(rejectionRecordSchema.text)
     return {
       events,
@@ -49,7 +50,8 @@ async function openLog({ data, log }: Config, topic: string, maxBytes: number): 
         folder: join(data, 'log'),
         topic,
         maxBytes,
-        segmentBytes: Math.min(log.segmentBytes, maxBytes / 2),
+        // Retention frees whole segments, so a small log needs small ones.
+        segmentBytes: Math.min(log.segmentBytes, Math.floor(maxBytes / 4)),
       })
   }
 }

@@ -50,7 +50,7 @@ export async function runUntilSignal(open: (lifecycle: Lifecycle) => Promise<voi
       process.exitCode = 1
     } else {
       logLine(`${end}: stopping`)
-      process.once(end, () => process.exit(130))
+      for (const again of signals) process.once(again, () => process.exit(130))
     }
   } finally {
     await lifecycle.stopAll()
@@ -58,8 +58,14 @@ export async function runUntilSignal(open: (lifecycle: Lifecycle) => Promise<voi
   logLine('stopped')
 }
 
+const signals = ['SIGTERM', 'SIGINT'] as const
+
 function nextSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve)
+    const heard = (signal: NodeJS.Signals): void => {
+      for (const name of signals) process.off(name, heard)
+      resolve(signal)
+    }
+    for (const name of signals) process.on(name, heard)
   })
 }

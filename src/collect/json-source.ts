@@ -32,6 +32,11 @@ type Fields = Readonly<Partial<Record<FieldName, unknown>>>
 
 const known = new Set<string>(fieldNames)
 
+/** Whether an event of a JSON source may have a field of this name. */
+export function isEventField(name: string): boolean {
+  return known.has(name)
+}
+
 /**
  * The events in the body of a POST: one event, an array of them, or `{"events": [...]}`.
  * @throws MillraceError `body_not_json`, `body_invalid`, `batch_too_large`
@@ -66,7 +71,8 @@ function listOf(body: unknown): readonly unknown[] {
   const { events, ...rest } = body as { events: unknown }
   const others = Object.keys(rest)
   if (others.length > 0) {
-    throw new MillraceError('body_invalid', `beside events there is ${others.join(', ')}`)
+    const names = cut(others.join(', '), 256).toWellFormed()
+    throw new MillraceError('body_invalid', `beside events there is ${names}`)
   }
   if (!Array.isArray(events)) throw new MillraceError('body_invalid', 'events is no array')
   return events

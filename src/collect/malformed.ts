@@ -4,7 +4,7 @@ import { MillraceError } from '../event/error.ts'
 import { Source } from '../event/event.ts'
 import { sendRawError } from './answer.ts'
 import type { Intake } from './intake.ts'
-import { stripQuery } from './privacy.ts'
+import { stripQuery, withOptOut } from './privacy.ts'
 
 /** What node's HTTP parser reports: the bytes in which it stopped, where it has them. */
 export interface ClientError extends NodeJS.ErrnoException {
@@ -85,7 +85,7 @@ function keepQuery(
   socket: Socket,
 ): Promise<void> {
   const sender = intake.senderOf(socket.remoteAddress, headers)
-  const receipt = intake.receiptOf(headers, sender)
+  const receipt = withOptOut(intake.receiptOf(headers, sender), query)
   const body = receipt.privacy === null ? query : stripQuery(query)
   // Without all headers nobody knows whether the person wants a party to be known.
   const refused = Object.keys(headers).length > 0 ? { body } : { body: '', truncated: true }

@@ -1,6 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { Privacy } from '../event/event.ts'
+import { isEventField } from './json-source.ts'
 import { checksumOf, parsePairs, parseQuery } from './parse.ts'
+import type { Receipt } from './receipt.ts'
 
 /**
  * What the request and the site say about parties: null lets the event carry one. Global Privacy
@@ -15,6 +17,13 @@ export function privacyOf(headers: IncomingHttpHeaders, cookieless: boolean): Pr
 
 function saysOne(value: string | string[] | undefined): boolean {
   return value === '1' || (value !== undefined && String(value).startsWith('1,'))
+}
+
+/** The receipt of a query that can't be read whole, with the wish that the tag itself says in it. */
+export function withOptOut(receipt: Receipt, query: string): Receipt {
+  if (receipt.privacy !== null) return receipt
+  const wishes = query.split('&').some((pair) => /^(?:g|%67)=(?:1|%31)$/.test(pair))
+  return wishes ? { ...receipt, privacy: Privacy.Gpc } : receipt
 }
 
 const partyParameters = ['p', 's', 'n', 'f']
@@ -48,9 +57,24 @@ function nameOf(pair: string): string | undefined {
   }
 }
 
-/** One event of a JSON source without what names its party. */
-export function stripEvent(event: unknown): unknown {
-  if (typeof event !== 'object' || event === null || Array.isArray(event)) return event
+/** What may be kept of a refused event of a JSON source. */
+export interface StrippedEvent {
+  /** undefined when nobody can tell where in it the party is named. */
+  readonly kept: unknown
+  /** More was there than a party. */
+  readonly truncated: boolean
+}
+
+/**
+ * One event of a JSON source without what names its party: of an object the fields that are known,
+ * as a party may stand under any other name; of anything else nothing.
+ */
+export function stripEvent(event: unknown): StrippedEvent {
+  if (typeof event !== 'object' || event === null || Array.isArray(event)) {
+    return { kept: undefined, truncated: true }
+  }
   const { partyId, sessionId, newParty, firstInSession, ...rest } = event as Record<string, unknown>
-  return rest
+  const fields = Object.entries(rest)
+  const known = fields.filter(([name]) => isEventField(name))
+  return { kept: Object.fromEntries(known), truncated: known.length < fields.length }
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { MillraceError } from '../event/error.ts'
-import { type Event, type Rejection, Source } from '../event/event.ts'
+import { type Event, Privacy, type Rejection, Source } from '../event/event.ts'
 import { createPageViewId } from '../event/identifier.ts'
 import { createAgentReader } from './enrich.ts'
 import { eventOfJson, eventsOfBody } from './json-source.ts'
@@ -33,7 +33,8 @@ export function eventOfRejection(
     receivedAt: rejection.receivedAt,
     remoteAddress: rejection.remoteAddress,
     userAgent: rejection.userAgent,
-    privacy: rejection.privacy,
+    // A site that has become cookieless since takes no party from the past either.
+    privacy: rejection.privacy ?? (options.cookieless ? Privacy.Cookieless : null),
   }
   const making: EventMaking = {
     options,

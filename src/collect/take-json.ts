@@ -5,7 +5,7 @@ import type { AppendRecord } from '../log/log.ts'
 import { discardBody, type HeaderList, sendJson } from './answer.ts'
 import { checkContentType, type PartialBody, readBody } from './body.ts'
 import { type Intake, recordOf, refusalAtDoor } from './intake.ts'
-import { formatJson } from './json.ts'
+import { formatJson, isMarked } from './json.ts'
 import { eventOfJson, eventsOfBody, refusalOf } from './json-source.ts'
 import type { Origins } from './origin.ts'
 import { stripEvent } from './privacy.ts'
@@ -149,8 +149,10 @@ function refusedEvent(
   body: string,
 ): Refused {
   const source = Source.Json
-  const text = formatJson(receipt.privacy === null ? value : stripEvent(value))
-  if (text !== undefined) return { source, error, body: text }
+  const { kept, truncated } =
+    receipt.privacy === null ? { kept: value, truncated: false } : stripEvent(value)
+  const text = formatJson(kept)
+  if (text !== undefined) return { source, error, body: text, truncated }
   // Nested too deep to be written again: the request as it came, which can be looked at only.
   return { source, error, body: receipt.privacy === null ? body : '', truncated: true }
 }
@@ -158,5 +160,5 @@ function refusedEvent(
 /** The id by which the sender knows the event, as far as it is one. */
 function givenIdOf(value: unknown): string | null {
   const id = (value as { eventId?: unknown } | null)?.eventId
-  return typeof id === 'string' ? id.slice(0, 256).toWellFormed() : null
+  return typeof id === 'string' && !isMarked(id) ? id.slice(0, 256).toWellFormed() : null
 }

@@ -5,7 +5,7 @@ import type { AppendRecord } from '../log/log.ts'
 import { knowsPixel, sendNotModified, sendPixel, sendText } from './answer.ts'
 import { type Intake, recordOf, refusalAtDoor } from './intake.ts'
 import { refusalOf } from './json-source.ts'
-import { stripQuery } from './privacy.ts'
+import { stripQuery, withOptOut } from './privacy.ts'
 import type { Receipt } from './receipt.ts'
 import { eventOfQuery, hasUnreadableParameters } from './tag-source.ts'
 
@@ -69,9 +69,10 @@ function refuseQuery(
   intake: Intake,
   response: ServerResponse,
   query: string,
-  receipt: Receipt,
+  received: Receipt,
   error: MillraceError,
 ): void {
+  const receipt = withOptOut(received, query)
   const body = receipt.privacy === null ? query : stripQuery(query)
   const truncated = error.code === 'query_too_long'
   const text = truncated ? body.slice(0, intake.options.queryBytesMax) : body

@@ -1,6 +1,7 @@
-import { MillraceError } from '../event/error.ts'
+import { isMillraceError, MillraceError } from '../event/error.ts'
+import { toError } from '../lib/assert.ts'
 import type { Clock } from '../lib/clock.ts'
-import { waitMs } from '../lib/retry.ts'
+import { backoffMs, waitMs } from '../lib/retry.ts'
 import type { Log, LogBatch, Offset } from '../log/log.ts'
 import { storeGroup } from '../log/log.ts'
 import type { DeadLetter, Row, Store, WriteBatch } from '../store/store.ts'
@@ -28,7 +29,7 @@ export interface ConsumeParts {
   readonly rejected: Log
   readonly store: Store
   readonly clock: Clock
-  /** Told of every failed write, which is tried again. */
+  /** Told of every failed write and read, which is tried again. */
   readonly onRetry?: (error: Error, attempt: number) => void
 }
 
@@ -66,7 +67,8 @@ export async function openConsumer(
       await Promise.race([
         Promise.all([drained(events, ending.signal), drained(rejected, ending.signal)]),
         waitMs(options.drainTimeoutMs, ending.signal),
-      ])
+        // Where nobody knows how much is left, it waits on the log.
+      ]).catch(() => {})
       ending.abort()
       await done.catch(() => {})
     },
@@ -119,8 +121,40 @@ interface TopicRun {
   readonly troubles: Map<Log, Error>
 }
 
-/** Decodes the next batch while the one before is being written: two cores, two batches in memory. */
+/** What trying again can't mend. */
+const finalCodes = ['log_gap', 'log_unknown', 'log_corrupt', 'log_version'] as const
+
+/**
+ * Consumes one topic. A log that can't be read now (no file descriptor is left, a disk has a bad
+ * moment) is waited for like a store that is away, and read again from where the store stands.
+ */
 async function consumeTopic(run: TopicRun): Promise<void> {
+  const { log, options, parts, signal, troubles } = run
+  const backoff = { initialMs: options.retryInitialMs, maxMs: options.retryMaxMs }
+  let attempt = 0
+  for (;;) {
+    const startedAt = performance.now()
+    try {
+      if (attempt > 0) {
+        await log.lag(storeGroup)
+        troubles.delete(log)
+      }
+      await readAndStore(run)
+      return
+    } catch (thrown) {
+      if (isMillraceError(thrown, ...finalCodes)) throw thrown
+      if (signal.aborted) return
+      attempt = performance.now() - startedAt > options.retryMaxMs ? 1 : attempt + 1
+      const error = toError(thrown)
+      troubles.set(log, error)
+      parts.onRetry?.(error, attempt)
+      await waitMs(backoffMs(attempt, backoff), signal)
+    }
+  }
+}
+
+/** Decodes the next batch while the one before is being written: two cores, two batches in memory. */
+async function readAndStore(run: TopicRun): Promise<void> {
   const { log, options, parts } = run
   const failed = new AbortController()
   const signal = AbortSignal.any([run.signal, failed.signal])
@@ -128,15 +162,19 @@ async function consumeTopic(run: TopicRun): Promise<void> {
   const { batchRecords: recordsMax } = options
   const from = await startOf(run)
   let writing: Promise<boolean> = Promise.resolve(true)
-  for await (const batch of log.read({ group: storeGroup, recordsMax, from, signal })) {
-    await reader.prepare(batch.records)
-    const prepared = run.toBatch(reader, batch, parts.clock())
-    if (!(await writing)) return
-    writing = writeAndCommit(run, batch, prepared)
-    // The reader may wait long for a next batch: a write that cannot go on must not wait with it.
-    writing.catch(() => failed.abort())
+  try {
+    for await (const batch of log.read({ group: storeGroup, recordsMax, from, signal })) {
+      await reader.prepare(batch.records)
+      const prepared = run.toBatch(reader, batch, parts.clock())
+      if (!(await writing)) return
+      writing = writeAndCommit(run, batch, prepared)
+      // The reader may wait long for a next batch: a write that cannot go on must not wait with it.
+      writing.catch(() => failed.abort())
+    }
+  } finally {
+    // Also when reading failed: whoever goes on asks the store for its position.
+    await writing
   }
-  await writing
 }
 
 async function writeAndCommit(

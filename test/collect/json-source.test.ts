@@ -95,6 +95,21 @@ describe('POST /events', () => {
     )
   })
 
+  test('shows in no answer how it keeps the digits of a long number', async (t) => {
+    const scene = await openScene(t)
+    const answer = await scene.post('{"eventId":12345678901234567890,"eventType":"a"}')
+    assert.equal(answer.json().results[0]?.eventId, null)
+    assert.doesNotMatch(answer.body.toString(), /number:/)
+  })
+
+  test('says briefly what it does not know beside events', async (t) => {
+    const scene = await openScene(t)
+    const names = Array.from({ length: 5_000 }, (_, at) => [`name${at}`, 1])
+    const answer = await scene.post({ events: [], ...Object.fromEntries(names) })
+    assert.equal(answer.json().error.code, 'body_invalid')
+    assert.ok(answer.json().error.message.length < 400)
+  })
+
   test('refuses one event and takes its neighbours, in order', async (t) => {
     const scene = await openScene(t)
     const bad: [unknown, RegExp][] = [

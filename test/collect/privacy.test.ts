@@ -87,6 +87,40 @@ describe('a wish for privacy', () => {
     assert.equal(rejections[4]?.truncated, true)
   })
 
+  test('leaves nothing of a refused JSON event that may name the party in another way', async (t) => {
+    const scene = await openScene(t)
+    const events = [
+      { partyID: 'secret', eventType: 'x' },
+      [{ partyId: 'secret' }],
+      'secret',
+      { event: { partyId: 'secret' }, eventType: 'y' },
+    ]
+    assert.equal((await scene.post(events, { 'Sec-GPC': '1' })).status, 200)
+    const rejections = await scene.storedRejections()
+    assert.deepEqual(
+      rejections.map(({ body, truncated }) => [body, truncated]),
+      [
+        ['{"eventType":"x"}', true],
+        ['', true],
+        ['', true],
+        ['{"eventType":"y"}', true],
+      ],
+    )
+  })
+
+  test('by g=1 holds for what is refused too', async (t) => {
+    const scene = await openScene(t)
+    const secret = { p: '0:1:secret', s: '0:1:secret', g: '1' }
+    assert.equal((await scene.get(tagPath({ ...secret, e: undefined }))).status, 400)
+    assert.equal((await scene.get(`${tagPath(secret)}&l=é`)).status, 400)
+    const rejections = await scene.storedRejections()
+    assert.equal(rejections.length, 2)
+    for (const { body, privacy } of rejections) {
+      assert.equal(privacy, 'gpc')
+      assert.doesNotMatch(body, /secret/)
+    }
+  })
+
   test('leaves a checksum that was right right for what is kept', () => {
     const kept = stripQuery('p=0:a:b&s=0:c:d&x=-88kwld')
     assert.deepEqual([parseQuery(kept).p, parseQuery(kept).intact], [undefined, true])

@@ -45,6 +45,15 @@ describe('eventOfRejection', () => {
     assert.equal(replayed.receivedAt, rejection?.receivedAt)
   })
 
+  test('takes no party once the site is cookieless', async (t) => {
+    const scene = await openScene(t, { textCharactersMax: strict.textCharactersMax })
+    await scene.post({ eventType: 'a rather long type', partyId: 'me', sessionId: 's' })
+    const [rejection] = (await scene.storedRejections()) as [Rejection]
+    assert.equal(eventOfRejection(rejection, position, loose).partyId, 'me')
+    const event = eventOfRejection(rejection, position, { ...loose, cookieless: true })
+    assert.deepEqual([event.partyId, event.sessionId, event.privacy], [null, null, 'cookieless'])
+  })
+
   test('gives the same id each time, another at another position', async (t) => {
     const scene = await openScene(t, { textCharactersMax: strict.textCharactersMax })
     await scene.post({ eventType: 'a rather long type' })

@@ -13,7 +13,7 @@ import {
   rejectionRecordSchema,
 } from '../../src/event/record.ts'
 import { openEmbeddedLog } from '../../src/log/embedded/embedded.ts'
-import { type Log, storeGroup } from '../../src/log/log.ts'
+import { type Log, type LogBatch, type ReadOptions, storeGroup } from '../../src/log/log.ts'
 import { openEmbeddedStore } from '../../src/store/embedded/embedded.ts'
 import type { Store } from '../../src/store/store.ts'
 import { eventLike, olderEventSchemaText, olderRecord } from './events.ts'
@@ -134,6 +134,45 @@ test('a store that is away is waited for: the same batch is tried again and noth
   await consumer.stop()
   assert.equal(await storedCount(scene.store), 50)
   assert.equal((await scene.store.health()).deadLetters, 0)
+})
+
+test('a log that cannot be read for a while is read on from where the store stands', async (t) => {
+  const scene = await openScene(t)
+  await appendEvents(scene.events, 0, 250)
+  let failures = 0
+  async function* read(options: ReadOptions): AsyncIterable<LogBatch> {
+    for await (const batch of scene.events.read(options)) {
+      if (failures === 0 || failures === 2) {
+        failures++
+        throw new Error('EMFILE: too many open files')
+      }
+      yield batch
+      if (failures === 1) {
+        failures++
+        throw new Error('EIO: i/o error')
+      }
+    }
+  }
+  const events = new Proxy(scene.events, {
+    get(log, name) {
+      if (name === 'read') return read
+      const member: unknown = Reflect.get(log, name, log)
+      return typeof member === 'function' ? member.bind(log) : member
+    },
+  })
+  const retries: string[] = []
+  const onRetry = (error: Error): void => void retries.push(error.message)
+  const consumer = await consumeAll(scene, { events, onRetry })
+  assert.deepEqual(retries, [
+    'EMFILE: too many open files',
+    'EIO: i/o error',
+    'EMFILE: too many open files',
+  ])
+  assert.equal(consumer.trouble(), null)
+  await consumer.stop()
+  await consumer.done
+  assert.equal(await storedCount(scene.store), 250)
+  assert.equal((await scene.store.health()).duplicates, 0)
 })
 
 test('records that cannot be read become dead letters with reason and place, neighbours become rows', async (t) => {

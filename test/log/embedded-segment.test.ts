@@ -178,6 +178,22 @@ describe('an embedded log that is full', () => {
     assert.deepEqual(await readAll(log), [])
   })
 
+  it('frees what is read for the reserve of the disk, and only that', async (t) => {
+    const scene = await sceneOf(t)
+    const log = await scene.open({ segmentBytes })
+    for (let index = 0; index < 60; index++) {
+      await log.append([recordOf(randomBytes(4_000).toString('hex'))])
+    }
+    await log.commit('store', 0, 30 as Offset)
+    await log.close()
+    const tight = await scene.open({ segmentBytes, diskReserveBytes: Number.MAX_SAFE_INTEGER })
+    await assert.rejects(tight.append([recordOf('a')]), rejection('log_full', /reserve/))
+    const [range] = await tight.partitions()
+    assert.ok((range?.first ?? 0) > 0)
+    assert.ok((range?.first ?? 0) <= 30)
+    assert.equal(range?.next, 60)
+  })
+
   it('frees read segments by itself, so a consumer that keeps up never sees a refusal', async (t) => {
     const scene = await sceneOf(t)
     const log = await scene.open({ segmentBytes, maxBytes: 3 * segmentBytes })

@@ -110,7 +110,7 @@ class EmbeddedLog implements Log {
     this.#settings = settings
     this.#groups = groups
     this.#schemas = new Schemas(folder)
-    this.#space = new Space(folder, settings, () => this.#free(settings.clock()))
+    this.#space = new Space(folder, settings, (bytesMax) => this.#free(bytesMax))
   }
 
   append(records: readonly AppendRecord[]): Promise<void> {
@@ -275,9 +275,10 @@ class EmbeddedLog implements Log {
   }
 
   /** What an append that finds the log full can do: free read segments of its own partition. */
-  async #free(now: number): Promise<number> {
+  async #free(maxBytes: number): Promise<number> {
     const own = [...this.#partitions.values()].filter(({ writer }) => writer !== undefined)
-    return freeSegments(this.#folder, own, this.#groups, this.#settings, now)
+    const settings = { ...this.#settings, maxBytes }
+    return freeSegments(this.#folder, own, this.#groups, settings, settings.clock())
   }
 
   async #knownPartitions(): Promise<Partition[]> {

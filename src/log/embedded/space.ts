@@ -15,15 +15,19 @@ export interface SpaceSettings {
 export class Space {
   readonly #folder: string
   readonly #settings: SpaceSettings
-  /** Frees what may go, so that this many bytes have room. */
-  readonly #free: () => Promise<number>
+  /** Frees what may go until the topic has less than this many bytes. */
+  readonly #free: (bytesMax: number) => Promise<number>
   #lookedAt = Number.NEGATIVE_INFINITY
   #topicBytes = 0
   #diskBytes = Number.POSITIVE_INFINITY
   #wasFull = false
   #look: Promise<void> | undefined
 
-  constructor(folder: string, settings: SpaceSettings, free: () => Promise<number>) {
+  constructor(
+    folder: string,
+    settings: SpaceSettings,
+    free: (bytesMax: number) => Promise<number>,
+  ) {
     this.#folder = folder
     this.#settings = settings
     this.#free = free
@@ -57,7 +61,13 @@ export class Space {
 
   async #lookAgain(): Promise<void> {
     this.#measure()
-    if (this.#topicBytes >= this.#settings.maxBytes && (await this.#free()) > 0) this.#measure()
+    if (this.#isFull()) {
+      const { maxBytes, diskReserveBytes } = this.#settings
+      // What was read already must not keep out what is new, whichever of the two limits is met.
+      const missing = Math.max(0, diskReserveBytes - this.#diskBytes)
+      const bytesMax = missing === 0 ? maxBytes : Math.min(maxBytes, this.#topicBytes - missing)
+      if ((await this.#free(bytesMax)) > 0) this.#measure()
+    }
     this.#wasFull = this.#isFull()
     this.#lookedAt = performance.now()
   }
