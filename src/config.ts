@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { registerHooks } from 'node:module'
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -216,6 +217,11 @@ export function apiUrlOverride(env: Environment = process.env): string | undefin
   return env['MILLRACE_API_URL']
 }
 
+/** True in a script of npm, whose shell does not pass signals on. */
+export function isRunByNpm(env: Environment = process.env): boolean {
+  return env['npm_lifecycle_event'] !== undefined
+}
+
 /** Where settings come from. */
 export interface ConfigSources {
   /** The environment; the process's own when absent. */
@@ -309,6 +315,13 @@ async function readConfigFile(sources: ConfigSources, env: Environment): Promise
     if (named === undefined) return {}
     throw invalid([`the file ${path} does not exist`])
   }
+  // A configuration file finds `defineConfig` wherever it lies, in a clone that was never built too.
+  const hooks = registerHooks({
+    resolve: (specifier, context, next) =>
+      specifier === 'millrace/config'
+        ? { url: import.meta.url, shortCircuit: true }
+        : next(specifier, context),
+  })
   try {
     const module = (await import(pathToFileURL(path).href)) as { default?: unknown }
     if (module.default === undefined) throw new Error('it has no default export')
@@ -317,6 +330,8 @@ async function readConfigFile(sources: ConfigSources, env: Environment): Promise
     throw new MillraceError('config_invalid', `${path}: ${(thrown as Error).message}`, {
       cause: thrown,
     })
+  } finally {
+    hooks.deregister()
   }
 }
 
@@ -341,8 +356,9 @@ function readEnvironment(env: Environment): Record<string, unknown> {
 }
 
 /** Environment values are texts: numbers, lists and switches are read by what the default is. */
-function fromText(text: string, section: string, key: string): unknown {
-  const fallback = (parsedDefaults()[section as keyof Config] as Record<string, unknown>)[key]
+export function fromText(text: string, section: string, key: string): unknown {
+  const settings = parsedDefaults()[section as keyof Config] as Record<string, unknown> | undefined
+  const fallback = settings?.[key]
   if (Array.isArray(fallback)) {
     const parts = text.split(',').map((part) => part.trim())
     return parts.filter((part) => part !== '')

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -109,6 +109,15 @@ test('values out of range and combinations that cannot work are refused by name'
     )
   }
   assert.ok(parseConfig({ api: { host: '0.0.0.0', token: 'x'.repeat(32) } }))
+})
+
+test("the documents' example works from any folder", async () => {
+  const docs = readFileSync(new URL('../docs/configuration.md', import.meta.url), 'utf8')
+  const example = /```ts\n([\s\S]*?)```/.exec(docs)?.[1] ?? ''
+  assert.match(example, /millrace\/config/)
+  const config = await load({ file: writeConfig('example.config.ts', example) })
+  assert.equal(config.data, '/var/lib/millrace')
+  assert.deepEqual(config.collect.trustedProxies, ['10.0.0.0/8'])
 })
 
 test('a file that is absent, broken or exports nothing is refused by its name', async () => {

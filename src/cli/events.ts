@@ -20,11 +20,20 @@ export function eventsCommand(): Command {
     .action(async (flags: EventsFlags) => {
       const api = await connectApi(await configOf(flags))
       const lines = flags.follow === true ? follow(api, flags) : stored(api, flags)
+      let printed = 0
       for await (const line of lines) {
+        printed++
         const text = flags.json === true ? line : describeEvent(JSON.parse(line) as EventAnswer)
         if (!(await printOut(`${text}\n`))) return
       }
+      if (printed === 0) process.stderr.write(`no events${noEventsHint(flags)}\n`)
     })
+}
+
+/** Without a span the API answers for 30 days, and for no bots unless asked. */
+function noEventsHint({ last, from, bots }: EventsFlags): string {
+  const span = last === undefined && from === undefined ? ' in the last 30 days' : ' in that span'
+  return bots === 'include' ? span : `${span} (bots are left out; --bots include shows them)`
 }
 
 type Api = Awaited<ReturnType<typeof connectApi>>

@@ -1,3 +1,4 @@
+import { isRunByNpm } from '../config.ts'
 import { logLine, printError } from './terminal.ts'
 
 /** What was opened, closed in the order of the data: what lets events in goes first. */
@@ -67,5 +68,19 @@ function nextSignal(): Promise<NodeJS.Signals> {
       resolve(signal)
     }
     for (const name of signals) process.on(name, heard)
+    if (isRunByNpm()) whenOrphaned(() => heard('SIGTERM'))
   })
+}
+
+const parentCheckMs = 500
+
+/** npm and its shell end at a SIGTERM without passing it on: whose parent is gone was meant too. */
+function whenOrphaned(stop: () => void): void {
+  const parent = process.ppid
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(timer)
+    stop()
+  }, parentCheckMs)
+  timer.unref()
 }

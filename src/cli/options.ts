@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander'
-import { type Config, type ConfigInput, loadConfig } from '../config.ts'
+import { type Config, type ConfigInput, fromText, loadConfig } from '../config.ts'
 
 /** The flags that every command takes. */
 export interface CommonFlags {
@@ -57,20 +57,11 @@ export function configOf(flags: StageFlags): Promise<Config> {
   }
   for (const [path, text] of flags.set ?? []) {
     const [section = '', key = ''] = path.split('.')
-    settings[section] = { ...settings[section], [key]: settingOf(text) }
+    settings[section] = { ...settings[section], [key]: fromText(text, section, key) }
   }
   const input = { ...settings, data: flags.data } as ConfigInput
   const file = flags.config === undefined ? {} : { file: flags.config }
   return loadConfig({ folder: process.cwd(), flags: input, ...file })
-}
-
-/** JSON where it is JSON (numbers, lists, true), else the text itself. */
-function settingOf(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
 }
 
 export function parseInteger(text: string): number {

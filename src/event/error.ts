@@ -57,11 +57,7 @@ const table = {
     'The batch has more than %s events',
     'Send fewer events at a time, or raise collect.batchEventsMax',
   ],
-  event_invalid: [
-    400,
-    'The event is not valid: %s',
-    'See /api/openapi.json and docs for the fields of an event',
-  ],
+  event_invalid: [400, 'The event is not valid: %s', 'docs/api.md lists the fields of an event'],
   origin_refused: [
     403,
     'Events from this origin are not accepted: %s',
@@ -178,7 +174,11 @@ const table = {
     'The continuation token belongs to another question',
     'Ask again without after=',
   ],
-  unauthorized: [401, 'A token is needed', 'Send Authorization: Bearer TOKEN, or log in at /login'],
+  unauthorized: [
+    401,
+    'A token is needed',
+    'Send Authorization: Bearer TOKEN: api.token, or the token of this run in owner.json of the data folder; in a browser log in at /login',
+  ],
   host_refused: [403, 'This Host is not served: %s', 'Add it to MILLRACE_API_ALLOWED_HOSTS'],
   api_origin_refused: [
     403,

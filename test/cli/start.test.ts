@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
@@ -271,4 +272,26 @@ test('init prepares a folder and can be run again', async () => {
   const second = await runCommand(['init'], env)
   assert.equal(first.code, 0, first.stderr)
   assert.equal(second.stdout, first.stdout)
+})
+
+test('a SIGTERM to npm stops Millrace too, although its shell does not pass it on', async () => {
+  const options = await optionsFor('npm')
+  const env = { ...process.env, ...environmentOf(options) }
+  const npm = spawn('npm', ['start'], { env, stdio: 'ignore' })
+  const url = `http://127.0.0.1:${options.collectPort}/ping`
+  const answers = (): Promise<boolean> =>
+    fetch(url).then(
+      () => true,
+      () => false,
+    )
+  const until = async (wanted: boolean): Promise<void> => {
+    const deadline = performance.now() + 30_000
+    while ((await answers()) !== wanted) {
+      assert.ok(performance.now() < deadline, `it still ${wanted ? 'does not answer' : 'answers'}`)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+  await until(true)
+  npm.kill('SIGTERM')
+  await until(false)
 })
