@@ -3,51 +3,20 @@ import type { Event } from '../../src/event/event.ts'
 import { recordSchemaOf } from '../../src/event/record.ts'
 import { eventSchema } from '../../src/event/schema.ts'
 import type { AppendRecord } from '../../src/log/log.ts'
+import { makeRow } from '../store/rows.ts'
 
-/** A whole event, the same for the same index. */
+/** A whole event of today (UTC), the same for the same index. */
 export function eventLike(index: number): Event {
   const time = Date.now() - (Date.now() % 86_400_000) + index
-  return {
-    eventId: `0:page${index}0` as Event['eventId'],
-    partyId: `0:1:party${index % 7}` as Event['partyId'],
-    sessionId: `0:1:session${index % 7}` as Event['sessionId'],
-    pageViewId: `0:page${index}` as Event['pageViewId'],
-    eventType: 'pageView',
+  return makeRow({
+    eventId: `0:page${index}0`,
+    partyId: `0:1:party${index % 7}`,
+    sessionId: `0:1:session${index % 7}`,
+    pageViewId: `0:page${index}`,
     eventTime: time,
-    clockSource: 'client',
-    receivedAt: time,
-    clientTime: time,
     location: `https://example.com/${index}`,
-    referer: null,
-    remoteAddress: '192.0.2.0',
-    parameters: null,
-    itemId: null,
     sequence: 0,
-    firstInSession: false,
-    newParty: false,
-    duplicate: false,
-    corrupt: false,
-    viewportWidth: null,
-    viewportHeight: null,
-    screenWidth: null,
-    screenHeight: null,
-    devicePixelRatio: null,
-    userAgent: null,
-    agent: {
-      name: null,
-      family: null,
-      vendor: null,
-      type: null,
-      version: null,
-      deviceCategory: null,
-      osFamily: null,
-      osVersion: null,
-      osVendor: null,
-    },
-    bot: null,
-    privacy: null,
-    source: 'tag',
-  }
+  })
 }
 
 /** `Event` as it was before its last four fields were appended. */

@@ -1,6 +1,7 @@
 import { Agent, request } from 'node:http'
 import { jsonEvent, tagRequest } from '../../benchmark/requests.ts'
-import { createLedger, judge, type Ledger, seededRandom, type Verdict } from './ledger.ts'
+import { createRandom } from '../store/rows.ts'
+import { createLedger, judge, type Ledger, type Verdict } from './ledger.ts'
 import {
   freePort,
   type RunOptions,
@@ -27,7 +28,7 @@ const tickMs = 10
  * starting it on the same folder each time; then counts every event of the ledger in the store.
  */
 export async function killRun(options: KillOptions): Promise<Verdict> {
-  const random = seededRandom(options.seed)
+  const random = createRandom(options.seed)
   const folder = temporaryFolder()
   const ledger = createLedger()
   const run: RunOptions = {
