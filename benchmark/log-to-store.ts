@@ -105,6 +105,7 @@ function eventOf(index: number): Event {
     bot: null,
     privacy: null,
     source: Source.Tag,
+    country: 'NL',
   }
 }
 

@@ -51,6 +51,8 @@ export interface EventAnswer {
   readonly bot: string | null
   readonly privacy: string | null
   readonly source: string
+  /** ISO 3166-1 alpha-2. */
+  readonly country: string | null
   readonly viewportWidth: number | null
   readonly viewportHeight: number | null
   readonly screenWidth: number | null
@@ -77,6 +79,94 @@ export interface CountAnswer {
 /** GET /api/counts */
 export interface CountsAnswer {
   readonly rows: readonly CountAnswer[]
+}
+
+/** GET /api/uniques */
+export interface UniquesAnswer {
+  readonly rows: readonly { readonly day: string; readonly parties: number }[]
+  /** Different parties in the whole range: less than the sum where parties come back. */
+  readonly parties: number
+}
+
+/** GET /api/top-items */
+export interface TopItemsAnswer {
+  readonly rows: readonly { readonly itemId: string; readonly count: number }[]
+}
+
+/** GET /api/top-pages: locations without query and fragment, by page views unless `eventType` is given. */
+export interface TopPagesAnswer {
+  readonly rows: readonly { readonly page: string; readonly count: number }[]
+}
+
+/** GET /api/top-referrers: hosts of other sites, by page views unless `eventType` is given. */
+export interface TopReferrersAnswer {
+  readonly rows: readonly { readonly referrer: string; readonly count: number }[]
+}
+
+/** GET /api/countries: ISO 3166-1 alpha-2, or `unknown`. */
+export interface CountriesAnswer {
+  readonly rows: readonly { readonly country: string; readonly count: number }[]
+}
+
+/** GET /api/devices?by=device|browser|system; without a known value, `unknown`. */
+export interface DevicesAnswer {
+  readonly rows: readonly { readonly device: string; readonly count: number }[]
+}
+
+/** GET /api/sessions: by the day on which they began. */
+export interface SessionsAnswer {
+  readonly rows: readonly {
+    readonly day: string
+    readonly sessions: number
+    readonly events: number
+    /** Sessions with one page view or none. */
+    readonly bounces: number
+    /** Mean time from the first to the last event, in seconds. */
+    readonly meanSeconds: number
+  }[]
+}
+
+/** GET /api/funnel?steps=a,b,c: parties that did the steps in this order. */
+export interface FunnelAnswer {
+  readonly rows: readonly { readonly step: string; readonly parties: number }[]
+}
+
+/** GET /api/retention: by the week (its Monday, UTC) in which a party was first seen. */
+export interface RetentionAnswer {
+  readonly rows: readonly {
+    readonly week: string
+    readonly parties: number
+    /** Parties that came again 0, 1, 2… weeks later. */
+    readonly returned: readonly number[]
+  }[]
+}
+
+/** GET /api/accounting: sent = stored + rejected + missing. */
+export interface AccountingAnswer {
+  readonly rows: readonly {
+    readonly day: string
+    readonly sent: number
+    readonly stored: number
+    readonly rejected: number
+    readonly missing: number
+    readonly repeated: number
+  }[]
+}
+
+/** GET /api/parties/ID: one party's way, newest session first. */
+export interface PartyAnswer {
+  readonly partyId: string
+  readonly firstSeen: string | null
+  readonly lastSeen: string | null
+  readonly events: number
+  readonly sessions: readonly {
+    readonly start: string
+    readonly end: string
+    /** In the order of their time. */
+    readonly events: readonly EventAnswer[]
+  }[]
+  /** What to give as `after` for older sessions; null when there are none. */
+  readonly next: string | null
 }
 
 /** A record's place on the log. */

@@ -33,6 +33,7 @@ export function renderEvent(event: Event): string {
     bot: event.bot,
     privacy: event.privacy,
     source: event.source,
+    country: event.country,
     viewportWidth: event.viewportWidth,
     viewportHeight: event.viewportHeight,
     screenWidth: event.screenWidth,

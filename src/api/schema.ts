@@ -65,6 +65,7 @@ const event = object<Answer.EventAnswer>({
   bot: { ...textOrNull, description: 'Why this is taken for a bot' },
   privacy: textOrNull,
   source: text,
+  country: { ...textOrNull, description: 'ISO 3166-1 alpha-2' },
   viewportWidth: numberOrNull,
   viewportHeight: numberOrNull,
   screenWidth: numberOrNull,

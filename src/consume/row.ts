@@ -68,6 +68,7 @@ export function rowOf(reader: RecordReader, partition: number, record: LogRecord
   // The decoder made this object for us alone: filling it in costs less than a copy of 35 members.
   const row = reader.decoder(record).event(record.value) as Filling<Row>
   row.position = reader.position(partition, record)
+  row.importedAt = null
   // Records of a writer that knew no identity or no event time: an old Divolte topic.
   if (row.eventId === '') row.eventId = syntheticId(row.position) as Row['eventId']
   if (row.eventTime === 0) row.eventTime = row.receivedAt

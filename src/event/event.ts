@@ -67,6 +67,8 @@ export interface Event {
   readonly bot: string | null
   readonly privacy: Privacy | null
   readonly source: Source
+  /** ISO 3166-1 alpha-2, from the sender's address before it was masked; null when it is not known. */
+  readonly country: string | null
 }
 
 /** What the user agent says of itself; null where it does not. Names are those of Divolte's record. */

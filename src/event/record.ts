@@ -71,6 +71,7 @@ export function encodeEvent(event: Event): Buffer {
     bot: event.bot,
     privacy: event.privacy,
     source: event.source,
+    country: event.country,
   })
 }
 
@@ -161,5 +162,6 @@ function toEvent(record: AvroRecord): Event {
     bot: record['bot'] as string | null,
     privacy: record['privacy'] as Privacy | null,
     source: record['source'] as Source,
+    country: record['country'] as string | null,
   }
 }

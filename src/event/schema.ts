@@ -64,6 +64,7 @@ export const eventSchema: AvroSchema = {
     ...nullable('double', 'devicePixelRatio'),
     ...nullable('string', 'bot', 'privacy'),
     { name: 'source', type: 'string', default: 'tag' },
+    ...nullable('string', 'country'),
   ],
 }
 

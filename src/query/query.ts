@@ -1,4 +1,5 @@
 import { MillraceError } from '../event/error.ts'
+import type { Event } from '../event/event.ts'
 import { parseIdentifier } from '../event/identity.ts'
 import { type Clock, dayMs } from '../lib/clock.ts'
 import { nearest } from '../lib/settings.ts'
@@ -228,7 +229,7 @@ export function limitFallback(rowsMax: number): number {
 }
 
 /** Whether an event that is not in the store yet would be in the answer. */
-export function matchesFilter(filter: Filter, event: Omit<EventRow, 'position'>): boolean {
+export function matchesFilter(filter: Filter, event: Event): boolean {
   return (
     (filter.bots === 'include' || event.bot === null) &&
     (filter.partyId === undefined || event.partyId === filter.partyId) &&

@@ -14,6 +14,8 @@ export interface Position {
 /** One receipt of an event, read from the log. */
 export interface Row extends Event {
   readonly position: Position
+  /** ms since 1970: when it was imported; null for what the collector received. */
+  readonly importedAt: number | null
 }
 
 /** A record that could not become a row, or a request that could not become an event. */
@@ -90,6 +92,60 @@ export interface CountRow {
   readonly day: string
   readonly eventType: string
   readonly count: number
+}
+
+export interface UniqueRow {
+  /** UTC, `YYYY-MM-DD`. */
+  readonly day: string
+  /** Different parties with an event on that day; events without a party have no part. */
+  readonly parties: number
+}
+
+/**
+ * What a top list counts by: a column, or what is derived from one. `page` is the location without
+ * query and fragment; `referrer` is the host of the referer where it is not the location's own.
+ */
+export type Dimension = 'itemId' | 'page' | 'referrer' | 'country' | 'device' | 'browser' | 'system'
+
+export interface TopRow {
+  readonly value: string
+  readonly count: number
+}
+
+/** The sessions that began on a day: events of one party that follow each other within 30 minutes. */
+export interface SessionRow {
+  readonly day: string
+  readonly sessions: number
+  /** Events in them. */
+  readonly events: number
+  /** Those with one page view or none. */
+  readonly bounces: number
+  /** From the first to the last event of each, summed, in ms. */
+  readonly durationMs: number
+}
+
+/** Parties first seen in a week of the range (from Monday, UTC), and how many came again. */
+export interface RetentionRow {
+  /** The Monday. */
+  readonly week: string
+  readonly parties: number
+  /** Of them, those with an event 0, 1, 2… weeks later; the first is `parties`. */
+  readonly returned: readonly number[]
+}
+
+/**
+ * What became of the events of a day's page views, recounted from `sequence`. A page view that shows
+ * event number n has sent n + 1 events; what was lost after its last stored event does not show.
+ */
+export interface AccountingRow {
+  readonly day: string
+  readonly stored: number
+  /** Numbers below the highest stored one of their page view that are not there. */
+  readonly missing: number
+  /** Receipts of stored events, beyond the first. */
+  readonly repeated: number
+  /** Refused requests and unreadable records, by the day of their receipt. */
+  readonly rejected: number
 }
 
 export interface DeadLetterPage {

@@ -57,6 +57,7 @@ const event: Event = {
   bot: null,
   privacy: null,
   source: 'tag',
+  country: 'NL',
 }
 
 const divolteType = avro.Type.forSchema(divolteSchema as never)

@@ -137,6 +137,8 @@ export function rowOf(n: number, timeMs: number, over: Partial<Row> = {}): Row {
     bot: null,
     privacy: null,
     source: 'tag',
+    country: null,
+    importedAt: null,
     position: positionOf(n),
     ...over,
   }

@@ -65,8 +65,9 @@ export function makeRow(input: RowInput = {}): Row {
     bot: null,
     privacy: null,
     source: 'tag',
+    country: null,
   }
-  return { ...event, position: at(offset), ...given } as Row
+  return { ...event, position: at(offset), importedAt: null, ...given } as Row
 }
 
 /** The position of an offset in partition 0 of the log `log`. */

@@ -90,6 +90,8 @@ export const eventColumns: readonly ReceiptColumn[] = [
     form: 'double',
     value: ({ row }) => row.devicePixelRatio,
   },
+  text('country', ({ row }) => row.country),
+  int64('imported_at', ({ row }) => row.importedAt),
   ...positionColumns,
 ]
 
@@ -165,6 +167,8 @@ export function rowOf(
     bot: get('bot') as string | null,
     privacy: get('privacy') as Row['privacy'],
     source: get('source') as Row['source'],
+    country: get('country') as string | null,
+    importedAt: get('imported_at') as number | null,
     position: { ...name, offset: get('offset') as number },
   }
 }

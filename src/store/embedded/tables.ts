@@ -5,7 +5,7 @@
  */
 
 /** What this version writes and reads. A change to the tables below is a new number. */
-export const formatVersion = 1
+export const formatVersion = 2
 
 /** The order of members is the code on disk: append only. */
 export const clockSources = ['client', 'wrong', 'absent', 'collector'] as const
@@ -43,7 +43,7 @@ CREATE TABLE events (
   remote_address VARCHAR NOT NULL, agent_id INTEGER, bot VARCHAR, privacy ${enumOf(privacies)},
   source ${enumOf(sources)} NOT NULL, flags UTINYINT NOT NULL,
   viewport_width INTEGER, viewport_height INTEGER, screen_width INTEGER, screen_height INTEGER,
-  device_pixel_ratio DOUBLE,
+  device_pixel_ratio DOUBLE, country VARCHAR, imported_at BIGINT,
   partition_id INTEGER NOT NULL, "offset" BIGINT NOT NULL);
 CREATE TABLE repeats (
   event_time BIGINT NOT NULL, event_id VARCHAR NOT NULL, party_id VARCHAR NOT NULL,
