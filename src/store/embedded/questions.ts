@@ -4,7 +4,9 @@ import type { CountRow, EventCursor, EventPage, Filter, Row, TimeRange } from '.
 import { noAgent, readAgents } from './agents.ts'
 import { agentIdOf, rowOf, selectedColumns } from './columns.ts'
 import { readPartitions } from './partitions.ts'
+import { relationOf } from './relation.ts'
 import { literal, rowsOf } from './sql.ts'
+import { conditionOf, createBinding } from './where.ts'
 
 /** A condition with its bound texts. */
 interface Where {
@@ -64,21 +66,18 @@ function narrow({ from, to }: TimeRange, { order, after }: EventPage): TimeRange
     : { from, to: Math.min(to, after.eventTime + 1) }
 }
 
-/** Shifts times so that division by a day rounds down before 1970 too. */
-const shiftDays = 1_000_000
-
 /** Events by day and type. */
 export async function countEvents(
   connection: DuckDBConnection,
   range: TimeRange,
   filter: Filter,
 ): Promise<CountRow[]> {
-  const { sql, parameters } = whereOf(range, filter)
+  const binding = createBinding()
   const rows = await rowsOf(
     connection,
-    `SELECT (event_time + ${shiftDays * dayMs}) // ${dayMs} - ${shiftDays} AS day, event_type, count(*)
-     FROM events WHERE ${sql} GROUP BY ALL ORDER BY day, event_type`,
-    [...parameters],
+    `SELECT day, event_type, count(*) FROM ${await relationOf(connection, range)}
+     WHERE ${conditionOf(filter, binding)} GROUP BY ALL ORDER BY day, event_type`,
+    binding.parameters,
   )
   return rows.map(([day, eventType, count]) => ({
     day: dayOf((day as number) * dayMs),
@@ -93,14 +92,13 @@ interface After {
 }
 
 function whereOf({ from, to }: TimeRange, filter: Filter, cursor?: After): Where {
-  const conditions = [`event_time >= ${literal(from)}`, `event_time < ${literal(to)}`]
-  const parameters: DuckDBValue[] = []
-  const bind = (text: string): string => `$${parameters.push(text)}`
-  if (filter.bots === 'exclude') conditions.push('bot IS NULL')
-  if (filter.partyId !== undefined) conditions.push(`party_id = ${bind(filter.partyId)}`)
-  if (filter.sessionId !== undefined) conditions.push(`session_id = ${bind(filter.sessionId)}`)
-  if (filter.eventType !== undefined) conditions.push(`event_type = ${bind(filter.eventType)}`)
-  if (filter.itemId !== undefined) conditions.push(`item_id = ${bind(filter.itemId)}`)
+  const binding = createBinding()
+  const { bind, parameters } = binding
+  const conditions = [
+    `event_time >= ${literal(from)}`,
+    `event_time < ${literal(to)}`,
+    conditionOf(filter, binding),
+  ]
   if (cursor !== undefined) {
     const { eventTime, eventId, partyId } = cursor.after
     const beyond = cursor.order === 'asc' ? '>' : '<'
