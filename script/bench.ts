@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 
 /** Runs every claim of benchmark/, or those named: `npm run bench -- collect`. */
-const claims = ['collect', 'log-to-store', 'whole-process', 'idle']
+const claims = ['collect', 'log-to-store', 'whole-process', 'idle', 'ninety-days']
 const named = process.argv.slice(2).filter((argument) => !argument.startsWith('-'))
 const unknown = named.filter((name) => !claims.includes(name))
 if (unknown.length > 0) {

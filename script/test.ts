@@ -1,6 +1,8 @@
 import { existsSync, globSync } from 'node:fs'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
+import { sharedVariable } from '../test/services.ts'
+import { canStart, startScratchServices } from './services/scratch.ts'
 
 /**
  * Runs the tests: `node script/test.ts [--all] [name part ...]`. Suites whose tools are missing are
@@ -11,10 +13,12 @@ import { spec } from 'node:test/reporters'
 /** A suite that needs more than Node, known by a word in its file name. */
 interface Need {
   readonly word: string
-  readonly isMet: () => boolean
+  readonly isMet: () => boolean | Promise<boolean>
   readonly how: string
 }
 
+/** Servers, started once for all the suites that have their name in the path. */
+const services = ['kafka', 'cassandra'] as const
 const isCi = process.env['CI'] === 'true'
 const isAll = isCi || process.argv.includes('--all')
 const python = process.env['MILLRACE_PYTHON'] ?? '.venv/bin/python'
@@ -35,6 +39,11 @@ const needs: readonly Need[] = [
     isMet: () => process.platform === 'linux' && existsSync('/usr/bin/strace'),
     how: 'install strace (Debian: apt-get install strace)',
   },
+  ...services.map((word) => ({
+    word,
+    isMet: () => canStart(word),
+    how: 'install Java 17 and Maven (Debian: apt-get install openjdk-17-jre-headless maven)',
+  })),
 ]
 
 const parts = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
@@ -44,17 +53,26 @@ const files = globSync('test/**/*.test.ts')
 const left: string[] = []
 for (const { word, isMet, how } of needs) {
   const suites = files.filter((file) => file.includes(word))
-  if (suites.length > 0 && !isMet()) {
+  if (suites.length > 0 && !(await isMet())) {
     left.push(...suites)
     for (const suite of suites) process.stdout.write(`SKIPPED ${suite}: ${how}\n`)
   }
+}
+
+const chosen = files.filter((file) => !left.includes(file))
+const started = await startScratchServices(
+  services.filter((name) => chosen.some((file) => file.includes(name))),
+)
+for (const name of services) {
+  const address = started.addresses[name]
+  if (address !== undefined) process.env[sharedVariable(name)] = address
 }
 
 let passed = 0
 let failed = 0
 let skipped = 0
 const events = run({
-  files: files.filter((file) => !left.includes(file)),
+  files: chosen,
   concurrency: 2,
   timeout: 15 * 60_000,
 })
@@ -76,7 +94,7 @@ events.on('end', () => {
   if (passed === 0) failed ||= 1
   process.exitCode = failed > 0 ? 1 : 0
   // After the reporter's own summary, so that this is the last line.
-  setImmediate(() =>
-    process.stdout.write(`\n${passed} passed, ${failed} failed, ${skipped} skipped\n`),
-  )
+  void started.stop().then(() => {
+    process.stdout.write(`\n${passed} passed, ${failed} failed, ${skipped} skipped\n`)
+  })
 })

@@ -4,165 +4,31 @@ import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
+import { apiSchema } from './config/api.ts'
+import { cassandraFaults, cassandraSchema } from './config/cassandra.ts'
+import { collectSchema } from './config/collect.ts'
+import { consumeSchema } from './config/consume.ts'
+import { kafkaFaults, kafkaSchema } from './config/kafka.ts'
+import { logSchema } from './config/log.ts'
+import { storeSchema } from './config/store.ts'
+import { tagSchema } from './config/tag.ts'
 import { MillraceError } from './event/error.ts'
 import { deepFreeze, mergeSettings, nearest } from './lib/settings.ts'
 
 /**
- * Every setting, its default and its reason. Read once at start, validated, frozen. The order of
- * precedence: flag, then environment, then millrace.config.ts, then the default.
+ * The configuration: read once at start, validated, frozen. Each section's settings, with default
+ * and reason, are in its file in config/. The order of precedence: flag, then environment, then
+ * millrace.config.ts, then the default.
  */
-
-const KiB = 1024
-const MiB = 1024 * KiB
-const GiB = 1024 * MiB
-
-const port = z.int().min(0).max(65535)
-const positive = z.int().min(1)
-const bytes = z.int().min(1)
-
-const collectSchema = z.strictObject({
-  /** Loopback until you decide otherwise: a collector that the world can reach is a decision. */
-  host: z.string().default('127.0.0.1'),
-  /** Divolte's port. 0 takes a free one. */
-  port: port.default(8290),
-  /** Origins whose pages may POST events; `*` is any, as anybody may send a GET anyway. */
-  allowedOrigins: z.array(z.string()).default(['*']),
-  /** Addresses or CIDR ranges of proxies whose X-Forwarded-For is believed. */
-  trustedProxies: z.array(z.string()).default([]),
-  /** `masked` keeps /24 of IPv4 and /48 of IPv6: enough for a country, not for a person. */
-  address: z.enum(['masked', 'full', 'none']).default('masked'),
-  /** Take no party from anyone: events without identifiers are then welcome. */
-  cookieless: z.boolean().default(false),
-  /** The event parameter that names the item. */
-  itemIdParameter: z.string().min(1).default('item_id'),
-  /** Show the demo page and /metrics to other machines than this one. */
-  publicPages: z.boolean().default(false),
-  /** Longest query string. A tag's event has 500 bytes; browsers and proxies stop at 8 to 64 KiB. */
-  queryBytesMax: bytes.default(16 * KiB),
-  /** Largest body of POST /events: what `fetch` with keepalive can carry, four times over. */
-  bodyBytesMax: bytes.default(256 * KiB),
-  /** Most events in one body. */
-  batchEventsMax: positive.default(500),
-  /** Largest JSON text of one event's own parameters. */
-  parametersBytesMax: bytes.default(32 * KiB),
-  /** Deepest nesting of one event's own parameters. */
-  parametersDepthMax: positive.default(16),
-  /** Longest event type, id and other short texts, in characters. */
-  textCharactersMax: positive.default(256),
-  /** Longest location and referer, in characters; browsers cut at 2 to 8 thousand. */
-  urlCharactersMax: positive.default(8192),
-  /** Longest user agent, in characters; the rest is cut. */
-  userAgentCharactersMax: positive.default(512),
-  /** Most connections at once. */
-  connectionsMax: positive.default(10_000),
-  /** How long a client may take to send its request. */
-  requestTimeoutMs: positive.default(10_000),
-  /** How long an idle connection is kept. */
-  keepAliveTimeoutMs: positive.default(65_000),
-  /** Most events that wait to be stored; past it, 503. */
-  queueEventsMax: positive.default(20_000),
-  /** Most bytes of events that wait to be stored; past it, 503. */
-  queueBytesMax: bytes.default(64 * MiB),
-  /** Requests per second and address, sustained, and the burst above it; 0 switches the limit off. */
-  requestsPerSecondMax: z.int().min(0).default(100),
-  requestsBurstMax: positive.default(1_000),
-  /** Refused requests kept as dead letters, per second and in bytes per second; past it they are counted only. */
-  rejectionsPerSecondMax: z.int().min(0).default(50),
-  rejectionBytesPerSecondMax: z
-    .int()
-    .min(0)
-    .default(128 * KiB),
-  /** How long /ping says 503 before the collector stops listening, for load balancers to notice. */
-  shutdownDelayMs: z.int().min(0).default(0),
-  /** How long requests under way may take to end at a stop. */
-  shutdownTimeoutMs: positive.default(10_000),
-})
-
-const tagSchema = z.strictObject({
-  /** The script's name: `/divolte.js`. */
-  name: z
-    .string()
-    .regex(/^[A-Za-z0-9_-]+\.js$/)
-    .default('divolte.js'),
-  /** What is appended to the script's folder for events. */
-  eventSuffix: z
-    .string()
-    .regex(/^[A-Za-z0-9_-]+$/)
-    .default('csc-event'),
-  partyCookie: z.string().min(1).default('_dvp'),
-  partyTimeoutDays: positive.default(730),
-  sessionCookie: z.string().min(1).default('_dvs'),
-  sessionTimeoutMinutes: positive.default(30),
-  /** The cookies' domain; unset, the host of the page. */
-  cookieDomain: z.string().min(1).optional(),
-  autoPageView: z.boolean().default(true),
-  /** How long the tag waits for one event before it goes on to the next. */
-  eventTimeoutMs: positive.default(750),
-})
-
-const apiSchema = z.strictObject({
-  /** Loopback; another host needs a token of at least 32 characters. */
-  host: z.string().default('127.0.0.1'),
-  port: port.default(8291),
-  token: z.string().optional(),
-  /** Host names, besides the address itself, under which the API may be asked. */
-  allowedHosts: z.array(z.string()).default([]),
-  /** Most events in one answer. */
-  eventsMax: positive.default(10_000),
-  /** Most live tails at once. */
-  liveMax: positive.default(64),
-})
-
-const logSchema = z.strictObject({
-  backend: z.enum(['embedded']).default('embedded'),
-  /** How long the log keeps what is read: the span in which a replay can mend the store. */
-  retentionDays: positive.default(7),
-  /** Most bytes of the log, a tenth of it for refused requests; read segments go first, unread ones never: then the collector says 503. */
-  maxBytes: z
-    .int()
-    .min(16 * MiB)
-    .default(10 * GiB),
-  /** Size at which a new segment is begun; retention frees whole segments. A quarter of a small log at most. */
-  segmentBytes: bytes.default(256 * MiB),
-  /** Shortest time between two syncs: under load events share one, alone they do not wait. */
-  syncIntervalMs: z.int().min(0).default(4),
-  /** Disk that is left free: below it the log is full. */
-  diskReserveBytes: z
-    .int()
-    .min(0)
-    .default(256 * MiB),
-})
-
-const storeSchema = z.strictObject({
-  backend: z.enum(['embedded']).default('embedded'),
-  /** Days of events that can be asked for: 90 and two to spare. */
-  retentionDays: positive.default(92),
-  /** Memory for questions and writes; the rest spills to disk. */
-  memoryBytes: bytes.default(512 * MiB),
-  /** Threads of the store; 0 takes one per core. */
-  threads: z.int().min(0).default(0),
-})
-
-const consumeSchema = z.strictObject({
-  /** Most records in one write: larger is cheaper per event, smaller is fresher. */
-  batchRecords: positive.default(6_000),
-  /** Shortest time between two writes: under load events share one, alone they do not wait. */
-  writeIntervalMs: z.int().min(0).default(200),
-  /** Wait after a failed write, doubling up to the second figure. */
-  retryInitialMs: positive.default(100),
-  retryMaxMs: positive.default(15_000),
-  /** How often retention frees log and store. */
-  housekeepingMs: positive.default(60_000),
-  /** How long a stop may go on storing what is already on the log; the rest waits there. */
-  drainTimeoutMs: z.int().min(0).default(5_000),
-})
 
 const sections = {
   collect: collectSchema,
   tag: tagSchema,
   api: apiSchema,
   log: logSchema,
+  kafka: kafkaSchema,
   store: storeSchema,
+  cassandra: cassandraSchema,
   consume: consumeSchema,
 }
 
@@ -173,7 +39,9 @@ const configSchema = z.strictObject({
   tag: tagSchema.prefault({}),
   api: apiSchema.prefault({}),
   log: logSchema.prefault({}),
+  kafka: kafkaSchema.prefault({}),
   store: storeSchema.prefault({}),
+  cassandra: cassandraSchema.prefault({}),
   consume: consumeSchema.prefault({}),
 })
 
@@ -284,11 +152,18 @@ const proxiesAreAddresses: Rule = ({ collect }) => {
     : `collect.trustedProxies has no address or CIDR range: ${bad.join(', ')}`
 }
 
+const cassandraGoesTogether: Rule = ({ cassandra }) =>
+  cassandraFaults(cassandra).join('; ') || undefined
+
+const kafkaGoesTogether: Rule = ({ kafka }) => kafkaFaults(kafka).join('; ') || undefined
+
 const rules: readonly Rule[] = [
   apiBeyondLoopbackNeedsToken,
   tokenIsLongEnough,
   portsDoNotCollide,
   proxiesAreAddresses,
+  kafkaGoesTogether,
+  cassandraGoesTogether,
 ]
 
 /** True for the names and addresses of this machine alone. */
@@ -387,5 +262,3 @@ function knownKeys(path: readonly PropertyKey[]): string[] {
   const shape = path.length === 0 ? parsedDefaults() : parsedDefaults()[path[0] as keyof Config]
   return Object.keys(shape as object)
 }
-
-/** Levenshtein distance. */

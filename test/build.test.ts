@@ -17,8 +17,12 @@ test('the built package runs: tag, demo page, an event, the live page', async ()
       `${collectorUrl}/`,
       `${apiUrl}/`,
       `${apiUrl}/page.js`,
+      `${apiUrl}/page.css`,
     ]
     for (const url of urls) assert.equal((await fetch(url)).status, 200, url)
+    // A bundle: whoever installs the package builds nothing, and a browser finds all in it.
+    const page = await (await fetch(`${apiUrl}/page.js`)).text()
+    assert.ok(page.length > 50_000 && !/(from|import)\s*["']/.test(page))
     const body = JSON.stringify({ eventType: 'built' })
     const headers = { 'Content-Type': 'application/json' }
     const answer = await fetch(`${collectorUrl}/events`, { method: 'POST', headers, body })

@@ -23,9 +23,20 @@ const importTable: Readonly<Record<string, readonly string[]>> = {
   consume: ['lib', 'event', 'log/log.ts', 'store/store.ts'],
   query: ['lib', 'event', 'store/store.ts'],
   recommend: ['lib', 'event', 'query', 'store/store.ts'],
-  api: ['lib', 'event', 'query', 'recommend', 'log/log.ts'],
+  export: ['lib', 'event', 'query', 'store/store.ts'],
+  import: [
+    'lib',
+    'event',
+    'collect/enrich.ts',
+    'collect/receipt.ts',
+    'collect/json.ts',
+    'store/store.ts',
+  ],
+  simulate: ['lib', 'event', 'tag/query.ts'],
+  api: ['lib', 'event', 'query', 'recommend', 'export', 'log/log.ts'],
   dashboard: ['api/answer.ts'],
-  'config.ts': ['lib', 'event'],
+  'config.ts': ['lib', 'event', 'config'],
+  config: [],
   cli: ['*'],
 }
 
@@ -36,7 +47,7 @@ const entries = [
   'src/event/event.ts',
   'src/tag/script.ts',
   'src/tag/module.ts',
-  'src/dashboard/page.js',
+  'src/dashboard/page.tsx',
 ]
 
 interface Import {
@@ -44,7 +55,7 @@ interface Import {
   readonly to: string
 }
 
-const sources = globSync('{src,test,script,benchmark,example}/**/*.{ts,js}').sort()
+const sources = globSync('{src,test,script,benchmark,example}/**/*.{ts,tsx,js}').sort()
 const texts = new Map(sources.map((file) => [file, readFileSync(file, 'utf8')]))
 const imports = sources.flatMap((file) => importsOf(file))
 

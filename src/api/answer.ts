@@ -231,6 +231,75 @@ export interface ReplayResultAnswer {
   readonly complete: boolean
 }
 
+/** POST /api/close: a line of progress from time to time, then the result or an error. */
+export type CloseLine =
+  | { readonly progress: CloseProgressAnswer }
+  | { readonly result: CloseResultAnswer }
+  | ErrorAnswer
+
+export interface CloseProgressAnswer {
+  /** UTC, `YYYY-MM-DD`. */
+  readonly day: string
+  /** Days done, and those to be done. */
+  readonly done: number
+  readonly total: number
+}
+
+export interface CloseResultAnswer {
+  /** Days that were written, and what is in their files. */
+  readonly days: number
+  readonly rows: number
+  readonly bytes: number
+  /** False when it was stopped before the end. */
+  readonly complete: boolean
+}
+
+/** POST /api/imports */
+export interface ImportBegunAnswer {
+  /** The first row that is not stored yet, from 0. */
+  readonly next: number
+}
+
+/** POST /api/imports/rows */
+export interface ImportWrittenAnswer {
+  /** Events that are new; null from a store that cannot tell. */
+  readonly inserted: number | null
+  /** Rows that the store refused; they are dead letters. */
+  readonly refused: readonly { readonly row: number; readonly reason: string }[]
+}
+
+/** POST /api/imports/forget */
+export interface ImportForgottenAnswer {
+  readonly log: string
+}
+
+/** POST /api/parties/ID/erase: the receipt of an erasure. */
+export interface ErasureAnswer {
+  /** SHA-256 of a salt of the store and the party's id, in hex: nothing else is kept of the party. */
+  readonly party: string
+  /** What was received until then is erased; later events of the party are stored. */
+  readonly at: string
+  /** `pending` while the log may hold records of the party that are not stored yet. */
+  readonly state: 'pending' | 'final'
+  readonly finalAt: string | null
+  readonly places: readonly {
+    /** `backups` are those that you made, and files that you exported. */
+    readonly place: 'events' | 'repeats' | 'claims' | 'deadLetters' | 'log' | 'backups'
+    readonly state: 'deleted' | 'expires' | 'yours'
+    /** Rows deleted; null where they are not counted. */
+    readonly rows: number | null
+    /** The latest moment at which the place lets go of it. */
+    readonly expiresAt: string | null
+  }[]
+  /** Records of the party that came again since, and were not stored. */
+  readonly dropped: number
+}
+
+/** GET /api/erasures */
+export interface ErasuresAnswer {
+  readonly erasures: readonly ErasureAnswer[]
+}
+
 /** GET /api/health */
 export interface HealthAnswer {
   /** False when events are not taken or stored, or the store cannot be asked; then it comes with 503. */

@@ -2,11 +2,17 @@ import cookie from '@fastify/cookie'
 import swagger from '@fastify/swagger'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { MillraceError } from '../event/error.ts'
+import type { TakeAlong } from '../export/take-along.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { FlowHealth } from '../query/health.ts'
 import type { QueryStore } from '../query/query.ts'
+import { addBackupRoutes } from './backup.ts'
+import { addCloseRoute, type CloseParts } from './close.ts'
+import { addEraseRoutes } from './erase.ts'
+import { addExportRoutes, createFileSlot } from './export.ts'
 import { refuseBytes, sendError } from './failure.ts'
 import { createGuard, isLoopback, isReading, securityHeaders } from './guard.ts'
+import { addImportRoutes, type ImportParts } from './import.ts'
 import { createLiveStreams, type LiveEvent, type LiveStreams, liveDefaults } from './live.ts'
 import { addLoginRoutes, createSessions, wantsPage } from './login.ts'
 import { openPages, publicPaths } from './pages.ts'
@@ -40,8 +46,14 @@ export interface ApiParts extends ReplayParts {
   readonly live: (signal: AbortSignal) => AsyncIterable<LiveEvent>
   /** The text of a record's schema by its fingerprint; to read dead letters of older versions. */
   readonly schemaText?: (fingerprint: string) => Promise<string | undefined>
+  /** Exports, backups and erasures; without it none of them is served. */
+  readonly takeAlong?: TakeAlong
   /** The metrics of this process in Prometheus' text format. */
   readonly metrics?: () => Promise<string>
+  /** Takes imported rows; without it there is nothing at /api/imports. */
+  readonly imports?: ImportParts
+  /** Closes days; without it there is nothing at /api/close. */
+  readonly close?: CloseParts['close']
   /** A secret of this run, which the command line reads from the data folder. */
   readonly runToken: string
 }
@@ -84,8 +96,8 @@ export async function openApi(options: ApiOptions, parts: ApiParts): Promise<Api
     clientErrorHandler: refuseBytes,
     // Unknown members are answered with an error, not cut off, and nothing is turned into numbers.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, allErrors: false } },
-    // Paths are a few fixed ones: a longer one is noise.
-    routerOptions: { maxParamLength: 100 },
+    // Paths are a few fixed ones, and ids of up to 256 characters, each up to 12 when escaped.
+    routerOptions: { maxParamLength: 3_072 },
   })
   const live = createLiveStreams(
     { ...liveDefaults, streamsMax: options.liveMax },
@@ -148,6 +160,20 @@ async function addParts(app: FastifyInstance, context: RouteContext): Promise<vo
   await app.register(async (scope) => addLoginRoutes(scope, login))
   addRoutes(app, context)
   addReplayRoutes(app, parts, context.signal)
+  addTakeAlongRoutes(app, context)
+  if (parts.close !== undefined) {
+    addCloseRoute(app, { close: parts.close, onError }, context.signal)
+  }
+  if (parts.imports !== undefined) addImportRoutes(app, parts.imports)
+}
+
+function addTakeAlongRoutes(app: FastifyInstance, { parts, onError, signal }: RouteContext): void {
+  const { takeAlong } = parts
+  if (takeAlong === undefined) return
+  const context = { takeAlong, files: createFileSlot(), onError, signal }
+  addExportRoutes(app, context)
+  addBackupRoutes(app, context)
+  addEraseRoutes(app, context)
 }
 
 /** A person is led to the login, a program is told what it needs. */

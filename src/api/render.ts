@@ -2,7 +2,8 @@ import { type ErrorCode, errorTable } from '../event/error.ts'
 import type { Event } from '../event/event.ts'
 import type { DeadLetterRow, ReadableBody } from '../query/dead-letters.ts'
 import type { Health } from '../query/health.ts'
-import type { DeadLetterAnswer, EventAnswer, HealthAnswer } from './answer.ts'
+import type { PartyPage } from '../query/party.ts'
+import type { DeadLetterAnswer, EventAnswer, HealthAnswer, PartyAnswer } from './answer.ts'
 
 /** Rows as the texts and shapes of answer.ts. */
 
@@ -57,6 +58,26 @@ function spliceable(text: string | null): string {
     return JSON.stringify(text)
   }
   return text.replace(/[\r\n]/g, ' ')
+}
+
+/** One party's way (`PartyAnswer`). */
+export function renderParty(partyId: string, page: PartyPage, next: string | null): string {
+  const { extent, sessions } = page
+  const rest: Omit<PartyAnswer, 'sessions'> = {
+    partyId,
+    firstSeen: renderTime(extent.firstTime),
+    lastSeen: renderTime(extent.lastTime),
+    events: extent.events,
+    next,
+  }
+  const texts = sessions.map(({ events }) => {
+    const times: Omit<PartyAnswer['sessions'][number], 'events'> = {
+      start: renderTime(events[0]?.eventTime ?? null) ?? '',
+      end: renderTime(events.at(-1)?.eventTime ?? null) ?? '',
+    }
+    return `${JSON.stringify(times).slice(0, -1)},"events":[${events.map(renderEvent).join(',')}]}`
+  })
+  return `${JSON.stringify(rest).slice(0, -1)},"sessions":[${texts.join(',')}]}`
 }
 
 /** ISO 8601 in UTC with milliseconds; null for a time beyond the calendar's ±8.64e15 ms. */

@@ -1,14 +1,12 @@
-import { PassThrough } from 'node:stream'
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { MillraceError } from '../event/error.ts'
 import type {
   DeadLettersReplayAnswer,
   PositionAnswer,
-  ReplayLine,
   ReplayProgressAnswer,
   ReplayResultAnswer,
 } from './answer.ts'
-import { toAnswerable } from './failure.ts'
+import { sendProgress } from './progress.ts'
 import { changeSchema, deadLettersReplayBody, replayBody } from './schema.ts'
 
 /** The two requests that change something: to read the log again, and to try dead letters again. */
@@ -36,11 +34,6 @@ export interface ReplayParts {
   /** Told of every error that is not one of ours; its text is never answered. */
   readonly onError?: (thrown: unknown) => void
 }
-
-type Run = (onProgress: (progress: ReplayProgressAnswer) => void) => Promise<ReplayResultAnswer>
-
-/** Progress is told at most this often. */
-const progressIntervalMs = 200
 
 export function addReplayRoutes(
   app: FastifyInstance,
@@ -70,55 +63,17 @@ export function addReplayRoutes(
     reply.raw.once('close', () => gone.abort())
     const body = request.body as Omit<ReplayRequest, 'signal'>
     const signal = AbortSignal.any([ending, gone.signal])
-    const run: Run = async (onProgress) => {
-      try {
-        return await parts.replay({ ...body, signal }, onProgress)
-      } finally {
-        isRunning = false
-      }
-    }
-    return sendReplay(reply, run, parts.onError ?? (() => {}))
+    return sendProgress<ReplayProgressAnswer, ReplayResultAnswer>(reply, {
+      route: 'POST /api/replay',
+      run: async (onProgress) => {
+        try {
+          return await parts.replay({ ...body, signal }, onProgress)
+        } finally {
+          isRunning = false
+        }
+      },
+      isEnd: ({ read, total }) => read >= total,
+      onError: parts.onError ?? (() => {}),
+    })
   })
-}
-
-/**
- * The answer begins with the first progress, so that a replay that cannot begin has an error's
- * status; an error after that is the last line.
- */
-function sendReplay(
-  reply: FastifyReply,
-  run: Run,
-  onError: (thrown: unknown) => void,
-): Promise<FastifyReply> {
-  const { promise, resolve, reject } = Promise.withResolvers<FastifyReply>()
-  const lines = new PassThrough()
-  let hasBegun = false
-  let toldAt = 0
-  const tell = (line: ReplayLine): void => {
-    if (!lines.destroyed) lines.write(`${JSON.stringify(line)}\n`)
-    if (hasBegun) return
-    hasBegun = true
-    reply.header('cache-control', 'no-store').type('application/x-ndjson; charset=utf-8')
-    resolve(reply.send(lines))
-  }
-  const onProgress = (progress: ReplayProgressAnswer): void => {
-    const now = performance.now()
-    const isEnd = progress.read >= progress.total
-    // A reader that is slower than the replay gets fewer lines, not a queue of them.
-    if (hasBegun && !isEnd && (now - toldAt < progressIntervalMs || lines.writableNeedDrain)) return
-    toldAt = now
-    tell({ progress })
-  }
-  run(onProgress).then(
-    (result) => {
-      tell({ result })
-      lines.end()
-    },
-    (thrown) => {
-      if (!hasBegun) return reject(thrown)
-      tell({ error: toAnswerable(thrown, onError, 'POST /api/replay').toJSON() })
-      lines.end()
-    },
-  )
-  return promise
 }

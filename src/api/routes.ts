@@ -1,6 +1,5 @@
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { askCounts, countsParameters, parseCounts } from '../query/counts.ts'
 import {
   askDeadLetters,
   createBodyReader,
@@ -18,10 +17,12 @@ import {
 } from '../query/events.ts'
 import { askHealth } from '../query/health.ts'
 import { type EventRow, type QueryContext, readParameters } from '../query/query.ts'
-import type { CountsAnswer } from './answer.ts'
 import type { RouteContext } from './api.ts'
+import { addCountRoutes } from './count-routes.ts'
 import { liveParameters } from './live.ts'
+import { addPartyRoutes } from './party-routes.ts'
 import { collectPage, renderDeadLetter, renderEvent, renderHealth } from './render.ts'
+import { queryTextOf, sendJson } from './reply.ts'
 import { answerSchemas, questionSchema, type RouteSchema } from './schema.ts'
 
 /** The questions that are only read. Answers are never cached: they are people's behaviour. */
@@ -31,12 +32,8 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   addEvents(app, context, query)
   addDeadLetters(app, context, query)
   addHealth(app, context)
-
-  const counts = questionSchema('Events by day and event type', countsParameters, 'counts')
-  app.get('/api/counts', { schema: counts }, async (request, reply) => {
-    const rows = await askCounts(parts.store, parseCounts(queryTextOf(request), query))
-    return sendJson(reply, JSON.stringify({ rows } satisfies CountsAnswer))
-  })
+  addCountRoutes(app, parts.store, query)
+  addPartyRoutes(app, parts.store, query)
   const live = {
     ...questionSchema('Events as they arrive, as server-sent events', liveParameters, 'event'),
     response: { 200: { content: { 'text/event-stream': { schema: answerSchemas.event } } } },
@@ -127,19 +124,6 @@ function addHealth(app: FastifyInstance, context: RouteContext): void {
     })
     return sendJson(reply.code(health.ok ? 200 : 503), text)
   })
-}
-
-/** The query string as it came: questions are read strictly, see query/query.ts. */
-function queryTextOf(request: FastifyRequest): string {
-  const start = request.url.indexOf('?')
-  return start < 0 ? '' : request.url.slice(start + 1)
-}
-
-function sendJson(reply: FastifyReply, text: string): FastifyReply {
-  return reply
-    .header('cache-control', 'no-store')
-    .type('application/json; charset=utf-8')
-    .send(text)
 }
 
 function wantsLines(request: FastifyRequest): boolean {

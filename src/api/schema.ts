@@ -75,6 +75,22 @@ const event = object<Answer.EventAnswer>({
   agent,
 })
 
+const day: JsonSchema = { type: 'string', format: 'date', description: 'UTC' }
+
+/** Rows of a top list: `value` is what its values are called. */
+function topRows<Value extends string>(value: Value): JsonSchema {
+  const row = { [value]: text, count } as Record<Value | 'count', JsonSchema>
+  return object<{ rows: unknown }>({
+    rows: list(object<Record<Value | 'count', unknown>>(row)),
+  })
+}
+
+function rowsOf<Row>(properties: Readonly<Record<keyof Row, JsonSchema>>): JsonSchema {
+  return object<{ rows: unknown }>({ rows: list(object<Row>(properties)) })
+}
+
+type RowOf<Rows extends { readonly rows: readonly unknown[] }> = Rows['rows'][number]
+
 const position = object<Answer.PositionAnswer>({
   log: text,
   topic: text,
@@ -118,18 +134,81 @@ const replayResult = object<Answer.ReplayResultAnswer>({
   complete: flag,
 })
 
+const closeProgress = object<Answer.CloseProgressAnswer>({ day: text, done: count, total: count })
+const closeResult = object<Answer.CloseResultAnswer>({
+  days: count,
+  rows: count,
+  bytes: count,
+  complete: flag,
+})
+
+const erasure = object<Answer.ErasureAnswer>({
+  party: { ...text, description: "SHA-256 of the store's salt and the party's id" },
+  at: { ...time, description: 'What was received until then is erased' },
+  state: { type: 'string', enum: ['pending', 'final'] },
+  finalAt: timeOrNull,
+  places: list(
+    object<Answer.ErasureAnswer['places'][number]>({
+      place: {
+        type: 'string',
+        enum: ['events', 'repeats', 'claims', 'deadLetters', 'log', 'backups'],
+      },
+      state: { type: 'string', enum: ['deleted', 'expires', 'yours'] },
+      rows: countOrNull,
+      expiresAt: timeOrNull,
+    }),
+  ),
+  dropped: count,
+})
+
 /** Every answer by name. */
 export const answerSchemas = {
   event,
   events: object<Answer.EventsAnswer>({ events: list(event), next }),
-  counts: object<Answer.CountsAnswer>({
-    rows: list(
-      object<Answer.CountAnswer>({
-        day: { type: 'string', format: 'date' },
-        eventType: text,
-        count,
+  counts: rowsOf<Answer.CountAnswer>({ day, eventType: text, count }),
+  uniques: object<Answer.UniquesAnswer>({
+    rows: list(object<RowOf<Answer.UniquesAnswer>>({ day, parties: count })),
+    parties: { ...count, description: 'Different parties in the whole range' },
+  }),
+  topItems: topRows<keyof RowOf<Answer.TopItemsAnswer>>('itemId'),
+  topPages: topRows<keyof RowOf<Answer.TopPagesAnswer>>('page'),
+  topReferrers: topRows<keyof RowOf<Answer.TopReferrersAnswer>>('referrer'),
+  countries: topRows<keyof RowOf<Answer.CountriesAnswer>>('country'),
+  devices: topRows<keyof RowOf<Answer.DevicesAnswer>>('device'),
+  sessions: rowsOf<RowOf<Answer.SessionsAnswer>>({
+    day,
+    sessions: count,
+    events: count,
+    bounces: { ...count, description: 'Sessions with one page view or none' },
+    meanSeconds: { type: 'number', minimum: 0, description: 'From the first to the last event' },
+  }),
+  funnel: rowsOf<RowOf<Answer.FunnelAnswer>>({ step: text, parties: count }),
+  retention: rowsOf<RowOf<Answer.RetentionAnswer>>({
+    week: { ...day, description: 'Its Monday, UTC' },
+    parties: count,
+    returned: { ...list(count), description: 'Parties that came again 0, 1, 2… weeks later' },
+  }),
+  accounting: rowsOf<RowOf<Answer.AccountingAnswer>>({
+    day,
+    sent: { ...count, description: 'stored + rejected + missing' },
+    stored: count,
+    rejected: { ...count, description: 'Dead letters that are not replayed' },
+    missing: { ...count, description: 'Numbers that a page view has used and that did not come' },
+    repeated: { ...count, description: 'Further receipts of stored events' },
+  }),
+  party: object<Answer.PartyAnswer>({
+    partyId: text,
+    firstSeen: { ...timeOrNull, description: 'In the range' },
+    lastSeen: timeOrNull,
+    events: { ...count, description: 'In the range' },
+    sessions: list(
+      object<Answer.PartyAnswer['sessions'][number]>({
+        start: time,
+        end: time,
+        events: list(event),
       }),
     ),
+    next,
   }),
   deadLetters: object<Answer.DeadLettersAnswer>({ deadLetters: list(deadLetter), next }),
   deadLettersReplay: object<Answer.DeadLettersReplayAnswer>({
@@ -143,6 +222,17 @@ export const answerSchemas = {
       object<Answer.ErrorAnswer>({ error }),
     ],
   },
+  closeLine: {
+    oneOf: [
+      object<{ progress: unknown }>({ progress: closeProgress }),
+      object<{ result: unknown }>({ result: closeResult }),
+      object<Answer.ErrorAnswer>({ error }),
+    ],
+  },
+  importBegun: object<Answer.ImportBegunAnswer>({ next: count }),
+  importForgotten: object<Answer.ImportForgottenAnswer>({ log: text }),
+  erasure,
+  erasures: object<Answer.ErasuresAnswer>({ erasures: list(erasure) }),
   health: object<Answer.HealthAnswer>({
     ok: flag,
     problem: textOrNull,
@@ -186,6 +276,19 @@ export const replayBody: JsonSchema = {
   },
 }
 
+/** Body of POST /api/close. */
+export const closeBody: JsonSchema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    day: {
+      description: 'UTC; without it the days that are over',
+      type: 'string',
+      pattern: '^\\d{4}-\\d\\d-\\d\\d$',
+    },
+  },
+}
+
 /** Body of POST /api/dead-letters/replay: some, or all that can be. */
 export const deadLettersReplayBody: JsonSchema = {
   type: 'object',
@@ -198,6 +301,29 @@ export const deadLettersReplayBody: JsonSchema = {
   },
 }
 
+/** Body of POST /api/imports: what the file is, and the days that it has rows of. */
+export const importBeginBody: JsonSchema = {
+  type: 'object',
+  required: ['log', 'days', 'outsideRetention'],
+  additionalProperties: false,
+  properties: {
+    log: text,
+    days: { ...list({ type: 'string', pattern: '^\\d{4}-\\d\\d-\\d\\d$' }), maxItems: 20_000 },
+    outsideRetention: {
+      description: 'Keep days that retention would delete, until they are forgotten',
+      type: 'boolean',
+    },
+  },
+}
+
+/** Body of POST /api/imports/forget. */
+export const importForgetBody: JsonSchema = {
+  type: 'object',
+  required: ['log'],
+  additionalProperties: false,
+  properties: { log: text },
+}
+
 /** What a route tells fastify: the checks of its body and, for the document, its answers. */
 export interface RouteSchema {
   readonly summary: string
@@ -205,20 +331,31 @@ export interface RouteSchema {
   readonly response: Readonly<Record<number | string, unknown>>
   /** For the document only: query/ reads the parameters itself, with better words than a schema. */
   readonly parameterNotes?: ParameterNotes
+  readonly pathNotes?: ParameterNotes
 }
 
-/** A route that answers a question. */
+/**
+ * A route that answers a question.
+ * @param pathNotes what stands in the path as `:name`
+ */
 export function questionSchema(
   summary: string,
   parameterNotes: ParameterNotes,
   answer: AnswerName,
+  pathNotes?: ParameterNotes,
 ): RouteSchema {
-  return { summary, parameterNotes, response: responses(answerSchemas[answer]) }
+  const path = pathNotes === undefined ? {} : { pathNotes }
+  return { summary, parameterNotes, ...path, response: responses(answerSchemas[answer]) }
 }
 
 /** A route that changes something. */
 export function changeSchema(summary: string, body: JsonSchema, answer: AnswerName): RouteSchema {
   return { summary, body, response: responses(answerSchemas[answer]) }
+}
+
+/** The answers of a route that changes something and takes no body. */
+export function answerResponses(answer: AnswerName): RouteSchema['response'] {
+  return responses(answerSchemas[answer])
 }
 
 function responses(answer: JsonSchema): RouteSchema['response'] {
@@ -246,10 +383,13 @@ export function openApiDocument(version: string): FastifyDynamicSwaggerOptions {
       security: [{ token: [] }, {}],
     },
     transform: ({ schema, url }) => {
-      const { parameterNotes, ...rest } = (schema ?? {}) as RouteSchema
-      if (parameterNotes === undefined) return { schema: rest as never, url }
-      const querystring = { type: 'object', properties: parameterNotes }
-      return { schema: { ...rest, querystring } as never, url }
+      const { parameterNotes, pathNotes, ...rest } = (schema ?? {}) as RouteSchema
+      const described = {
+        ...rest,
+        ...(parameterNotes && { querystring: { type: 'object', properties: parameterNotes } }),
+        ...(pathNotes && { params: { type: 'object', properties: pathNotes } }),
+      }
+      return { schema: described as never, url }
     },
   }
 }

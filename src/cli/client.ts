@@ -11,6 +11,13 @@ export interface ApiClient {
   health<T>(path: string): Promise<T>
   /** The lines of a streamed answer (NDJSON, or the data of server-sent events), as they come. */
   lines(path: string, init?: RequestInit): AsyncIterable<string>
+  /** The bytes of an answer as they come, and how many there will be, where that is known. */
+  bytes(path: string, init?: RequestInit): Promise<ByteAnswer>
+}
+
+export interface ByteAnswer {
+  readonly chunks: AsyncIterable<Uint8Array>
+  readonly total: number | null
 }
 
 /** @throws MillraceError `owner_absent` when nobody owns the folder and no address is given */
@@ -33,7 +40,9 @@ function createClient(url: string, token: string | undefined): ApiClient {
   const send = async (path: string, init: RequestInit = {}, unwell?: number): Promise<Response> => {
     const headers = new Headers(init.headers)
     if (token !== undefined) headers.set('Authorization', `Bearer ${token}`)
-    if (init.body !== undefined) headers.set('Content-Type', 'application/json')
+    if (init.body !== undefined && !headers.has('Content-Type')) {
+      headers.set('Content-Type', 'application/json')
+    }
     const response = await reach(`${base}${path}`, { ...init, headers })
     if (!response.ok && response.status !== unwell) throw await errorOf(response)
     return response
@@ -44,6 +53,11 @@ function createClient(url: string, token: string | undefined): ApiClient {
       (await (await send(path, init)).json()) as T,
     health: async <T>(path: string) => (await (await send(path, {}, 503)).json()) as T,
     lines: (path, init) => readLines(send(path, init)),
+    async bytes(path, init) {
+      const { body, headers } = await send(path, init)
+      const length = headers.get('content-length')
+      return { chunks: readBytes(body), total: length === null ? null : Number(length) }
+    },
   }
 }
 
@@ -72,6 +86,15 @@ async function errorOf(response: Response): Promise<MillraceError> {
     'api_unreachable',
     `${response.url} said ${response.status} ${text.slice(0, 200)}`,
   )
+}
+
+/** A connection that breaks off is an error with a code, as one that was never there. */
+async function* readBytes(body: ReadableStream<Uint8Array> | null): AsyncIterable<Uint8Array> {
+  try {
+    if (body !== null) yield* body
+  } catch (thrown) {
+    throw new MillraceError('api_unreachable', 'the answer broke off', { cause: thrown })
+  }
 }
 
 async function* readLines(response: Promise<Response>): AsyncIterable<string> {

@@ -3,6 +3,7 @@ import type { CountsAnswer } from '../api/answer.ts'
 import { connectApi } from './client.ts'
 import { type CommonFlags, configOf, createCommand } from './options.ts'
 import { type QuestionFlags, queryOf, withQuestionFlags } from './question.ts'
+import { printable } from './terminal.ts'
 
 /** `millrace count`: events by day and event type. */
 export function countCommand(): Command {
@@ -24,9 +25,4 @@ export function countCommand(): Command {
 
 function pad(count: number): string {
   return count.toLocaleString('en').padStart(12)
-}
-
-/** Event types come from visitors; a terminal must not obey them. */
-function printable(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd')
 }

@@ -43,8 +43,8 @@ function stored(api: Api, flags: EventsFlags): AsyncIterable<string> {
 }
 
 async function* follow(api: Api, flags: EventsFlags): AsyncIterable<string> {
-  const { party, session, eventType, item, bots, limit } = flags
-  const query = queryOf(dropUndefined({ party, session, eventType, item, bots }))
+  const { party, session, eventType, item, country, device, bots, limit } = flags
+  const query = queryOf(dropUndefined({ party, session, eventType, item, country, device, bots }))
   let left = limit ?? Number.POSITIVE_INFINITY
   for await (const line of api.lines(`/api/live${query}`)) {
     if (!line.startsWith('data:')) continue

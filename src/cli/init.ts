@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { openLogs, openStore } from './backends.ts'
+import { openLogs, openStore, prepareStore } from './backends.ts'
 import { connectOwner } from './client.ts'
 import { type CommonFlags, configOf, createCommand } from './options.ts'
 
@@ -15,6 +15,7 @@ export function initCommand(): Command {
     }
     const logs = await openLogs(config)
     try {
+      await prepareStore(config)
       await (await openStore(config)).close()
     } finally {
       await logs.close()

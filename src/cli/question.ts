@@ -10,6 +10,8 @@ export interface QuestionFlags {
   readonly session?: string
   readonly eventType?: string
   readonly item?: string
+  readonly country?: string
+  readonly device?: string
   readonly bots?: string
   readonly limit?: number
   readonly json?: boolean
@@ -23,20 +25,45 @@ const questionNames = [
   'session',
   'eventType',
   'item',
+  'country',
+  'device',
   'bots',
   'limit',
 ] as const
 
-export function withQuestionFlags(command: Command): Command {
-  return command
+const filterFlags = {
+  party: ['--party <id>', 'only this party'],
+  session: ['--session <id>', 'only this session'],
+  eventType: ['--event-type <type>', 'only this event type'],
+  item: ['--item <id>', 'only this item'],
+  country: ['--country <code>', 'only this country, such as NL, or unknown'],
+  device: ['--device <category>', 'only this device category, as millrace top devices names it'],
+} as const
+
+/** A flag by which some questions are narrowed. */
+export type FilterFlag = keyof typeof filterFlags
+
+const everyFilter = Object.keys(filterFlags) as FilterFlag[]
+
+/**
+ * @param filters those that make sense for the question
+ * @param bots what the question does when nobody says
+ */
+export function withQuestionFlags(
+  command: Command,
+  filters: readonly FilterFlag[] = everyFilter,
+  bots: 'exclude' | 'include' = 'exclude',
+): Command {
+  command
     .option('--last <days>', 'the last days up to now, such as 30d, 60d or 90d')
     .option('--from <day>', 'first day (YYYY-MM-DD, UTC) or instant')
     .option('--to <day>', 'last day or instant')
-    .option('--party <id>', 'only this party')
-    .option('--session <id>', 'only this session')
-    .option('--event-type <type>', 'only this event type')
-    .option('--item <id>', 'only this item')
-    .option('--bots <exclude|include>', 'whether bots count (default exclude)')
+  for (const name of filters) {
+    const [flag, description] = filterFlags[name]
+    command.option(flag, description)
+  }
+  return command
+    .option('--bots <exclude|include>', `whether bots count (default ${bots})`)
     .option('--json', 'print JSON, a line for each row')
 }
 

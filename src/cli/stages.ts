@@ -4,13 +4,18 @@ import { collectDefaultMetrics, Gauge, type Registry } from 'prom-client'
 import { type Api, openApi } from '../api/api.ts'
 import type { ReplayRequest } from '../api/replay.ts'
 import { type Collector, openCollector } from '../collect/collect.ts'
+import { latenessMs } from '../collect/enrich.ts'
 import { eventOfRejection } from '../collect/replay.ts'
 import { buildTagScript } from '../collect/script.ts'
 import type { Config } from '../config.ts'
+import { closeDays, closeDueDays, createDayCloser } from '../consume/close.ts'
 import { type Consumer, openConsumer, tailRows } from '../consume/consume.ts'
+import { settleErasures } from '../consume/erase.ts'
 import { type ReplayProgress, type ReplayResult, replayLog } from '../consume/replay.ts'
 import { type DeadLetterReplay, replayDeadLetters } from '../consume/replay-dead-letters.ts'
 import { MillraceError } from '../event/error.ts'
+import { bodyBytesMax } from '../import/batch.ts'
+import { createImportTarget, type ImportTarget } from '../import/target.ts'
 import { toError } from '../lib/assert.ts'
 import { systemClock } from '../lib/clock.ts'
 import { type Log, storeGroup } from '../log/log.ts'
@@ -18,6 +23,7 @@ import type { Store } from '../store/store.ts'
 import { type Logs, openLogs, openStore } from './backends.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { readOwner, removeOwner, writeOwner } from './owner.ts'
+import { createTakeAlong, settleMs } from './take-along.ts'
 import { logLine } from './terminal.ts'
 import { version } from './version.ts'
 
@@ -78,8 +84,29 @@ export async function openConsumeStage(
     },
   )
   consumer.done.catch(lifecycle.fail)
+  every(config.consume.housekeepingMs, lifecycle, async () => {
+    const parts = { ...logs, store, clock: systemClock }
+    await settleErasures(parts, settleMs, new AbortController().signal)
+  })
+  closeDaysFromTimeToTime(config, logs, store, lifecycle)
   lifecycle.onStop('consumer', () => consumer.stop())
   return consumer
+}
+
+function closeDaysFromTimeToTime(
+  config: Config,
+  { events }: Logs,
+  store: Store,
+  lifecycle: Lifecycle,
+): void {
+  const stopping = new AbortController()
+  const parts = { events, store, clock: systemClock }
+  const close = createDayCloser(parts, { latenessMs, signal: stopping.signal })
+  every(config.consume.housekeepingMs, lifecycle, async () => {
+    const { days, rows } = await close()
+    if (days > 0) logLine(`closed ${days} days with ${rows} events`)
+  })
+  lifecycle.onStop('closing of days', async () => stopping.abort())
 }
 
 interface ApiStageParts {
@@ -97,6 +124,7 @@ export async function openApiStage(
 ): Promise<Api> {
   const { logs, store, consumer } = parts
   const runToken = randomBytes(32).toString('base64url')
+  const takeAlong = await createTakeAlong(config, parts, lifecycle)
   const api = await openApi(config.api, {
     store,
     clock: systemClock,
@@ -112,6 +140,13 @@ export async function openApiStage(
     schemaText: (fingerprint) => logs.events.schema(fingerprint),
     replay: (request, onProgress) => replayBoth(config, parts, request, onProgress),
     replayDeadLetters: (which) => replayDeadLetters(which, deadLetterReplay(config, parts)),
+    close: ({ day, signal }, onProgress) => {
+      const options = { latenessMs, signal, onProgress }
+      if (day !== undefined) return closeDays(store, [{ day }], options)
+      return closeDueDays({ events: logs.events, store, clock: systemClock }, options)
+    },
+    imports: { ...importTargetOf(config, store), bodyBytesMax },
+    takeAlong,
     onError: (thrown) => logLine(`api: ${toError(thrown).stack}`),
   })
   lifecycle.onStop('api', () => api.stop())
@@ -120,6 +155,12 @@ export async function openApiStage(
   await writeOwner(config.data, { pid, url: api.url, token: runToken, startedAt })
   lifecycle.onStop('owner file', () => removeOwner(config.data, pid))
   return api
+}
+
+/** Where imported rows go in the process that owns the store. */
+export function importTargetOf(config: Config, store: Store): ImportTarget {
+  const { retentionDays } = config.store
+  return createImportTarget({ store, clock: systemClock, retentionDays })
 }
 
 async function lagOf(log: Log): Promise<number> {

@@ -44,6 +44,7 @@ function printAddresses(config: Config, collectorUrl: string, apiUrl: string): v
 Millrace ${version}
 
   Demo page   ${collectorUrl}/
+  Shop        ${collectorUrl}/shop/
   Live view   ${apiUrl}/
   Your pages  <script src="${collectorUrl}/${config.tag.name}" defer async></script>
   API         ${apiUrl}/api/openapi.json

@@ -52,7 +52,7 @@ export function createProgressBar(
 }
 
 /** Writes to standard output and waits while it is full; false when its reader has gone away. */
-export async function printOut(text: string): Promise<boolean> {
+export async function printOut(text: string | Uint8Array): Promise<boolean> {
   const { stdout } = process
   if (stdout.destroyed) return false
   if (!stdout.write(text)) {
@@ -65,4 +65,9 @@ export async function printOut(text: string): Promise<boolean> {
     })
   }
   return !stdout.destroyed
+}
+
+/** A text that comes from visitors or files: a terminal must not obey it. */
+export function printable(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd')
 }

@@ -1,13 +1,19 @@
 import { BlockList, isIP } from 'node:net'
 import { type Cache, createCache } from '../lib/cache.ts'
+import type { CountryOf } from './country.ts'
 import type { AddressSetting } from './options.ts'
 
 /** Who sent a request. */
 export interface Sender {
-  /** Never stored unless the setting is `full`: it decides the rate limit only. */
+  /** Never stored unless the setting is `full`: it decides the rate limit and the country. */
   readonly address: string
   /** As it is stored: masked, full or ''. */
   readonly kept: string
+  /**
+   * Stored whatever is kept of the address, also under a wish for privacy: millions share a country.
+   * Who wants none sets `countryDatabase` to `none`.
+   */
+  readonly country: string | null
   /** What the rate limit counts by: the address, of IPv6 the /64 that one household has. */
   readonly limitKey: string
 }
@@ -24,6 +30,7 @@ const sendersMax = 10_000
 export function createSenderOf(
   trustedProxies: readonly string[],
   setting: AddressSetting,
+  countryOf: CountryOf,
 ): SenderOf {
   const trusted = createTrust(trustedProxies)
   const senders: Cache<Sender> = createCache(sendersMax)
@@ -35,6 +42,7 @@ export function createSenderOf(
       sender = {
         address: normal,
         kept: keepAddress(normal, setting),
+        country: countryOf(normal),
         limitKey: normal.includes(':') ? firstGroups(normal, 4) : normal,
       }
       senders.set(address, sender)

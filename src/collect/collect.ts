@@ -5,13 +5,16 @@ import { isMillraceError, MillraceError } from '../event/error.ts'
 import { eventRecordSchema, rejectionRecordSchema } from '../event/record.ts'
 import { toError } from '../lib/assert.ts'
 import { sendError, sendJson, sendText } from './answer.ts'
+import { openCountryDatabase } from './country.ts'
 import { createIntake, type Intake } from './intake.ts'
+import { refusalOf } from './json-source.ts'
 import { type ClientError, refuseMalformed } from './malformed.ts'
 import type { CollectOptions, CollectParts } from './options.ts'
 import { createOrigins, type Origins } from './origin.ts'
 import { type DemoPage, isFromThisMachine, loadDemoPage } from './pages.ts'
 import { canonicalPath } from './path.ts'
 import { answerScript } from './script.ts'
+import { loadShop, type Shop } from './shop.ts'
 import { takeJson } from './take-json.ts'
 import { takeQuery } from './take-query.ts'
 
@@ -35,12 +38,14 @@ const connectionsCheckMs = 1_000
 
 /**
  * Starts the HTTP server that turns requests into events on the log; a 2xx means durable.
- * @throws MillraceError `address_in_use`, `address_unavailable`, and what `events.addSchema` throws
+ * @throws MillraceError `address_in_use`, `address_unavailable`, `config_invalid` for the
+ *   country database, and what `events.addSchema` throws
  */
 export async function openCollector(
   options: CollectOptions,
   parts: CollectParts,
 ): Promise<Collector> {
+  const countryOf = await openCountryDatabase(options.countryDatabase)
   await parts.events.addSchema(eventRecordSchema.text)
   await parts.rejected.addSchema(rejectionRecordSchema.text)
   const headBytesMax = options.queryBytesMax + headersBytesMax
@@ -58,10 +63,11 @@ export async function openCollector(
       server.getConnections((error, count) => (error === null ? resolve(count) : reject(error)))
     })
   const context: Context = {
-    intake: createIntake(options, parts, connections),
+    intake: createIntake(options, parts, connections, countryOf),
     parts,
     origins: createOrigins(options.allowedOrigins),
     page: await loadDemoPage(options.name, options.eventSuffix, parts.apiUrl ?? null),
+    shop: await loadShop(options.name, parts.apiUrl ?? null),
     eventPath: `/${options.eventSuffix}`,
     scriptPath: `/${options.name}`,
     leaving: false,
@@ -97,6 +103,7 @@ interface Context {
   readonly parts: CollectParts
   readonly origins: Origins
   readonly page: DemoPage
+  readonly shop: Shop
   readonly eventPath: string
   readonly scriptPath: string
   /** A stop was asked for: /ping says so, while events are still taken for a while. */
@@ -150,7 +157,14 @@ function route(
       context.intake.metrics.countRequest('other', 204)
       response.writeHead(204, ['Cache-Control', 'public, max-age=86400']).end()
       return
+    case '/shop':
+      sendShop(context, request, response, isFolder(url, mark) ? '' : undefined)
+      break
     default:
+      if (path.startsWith('/shop/')) {
+        sendShop(context, request, response, path.slice('/shop/'.length))
+        return
+      }
       context.intake.refuse(response, 'other', new MillraceError('not_found', path))
       return
   }
@@ -216,6 +230,40 @@ function sendPage(
   }
   intake.metrics.countRequest('page', 200)
   sendText(response, 200, 'text/html; charset=utf-8', page.html, page.headers)
+}
+
+function isFolder(url: string, mark: number): boolean {
+  return url.endsWith('/', mark < 0 ? url.length : mark)
+}
+
+/** @param name of the file; undefined for `/shop`, whose links would lead beside it */
+function sendShop(
+  { intake, shop }: Context,
+  request: IncomingMessage,
+  response: ServerResponse,
+  name: string | undefined,
+): void {
+  try {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      throw new MillraceError('method_not_allowed', request.method)
+    }
+    if (!intake.options.publicPages && !isFromThisMachine(request)) {
+      throw new MillraceError('loopback_only')
+    }
+    if (name === undefined) {
+      intake.metrics.countRequest('page', 308)
+      response.writeHead(308, ['Location', '/shop/', 'Server', 'millrace']).end()
+      return
+    }
+    const { body, etag, headers } = shop.file(name)
+    const isKnown = request.headers['if-none-match']?.includes(etag) === true
+    intake.metrics.countRequest('page', isKnown ? 304 : 200)
+    response.writeHead(isKnown ? 304 : 200, headers).end(isKnown ? undefined : body)
+  } catch (thrown) {
+    const error = refusalOf(thrown)
+    const allow = error.code === 'method_not_allowed' ? ['Allow', 'GET, HEAD'] : []
+    intake.refuse(response, 'page', error, allow)
+  }
 }
 
 /** How often a stop looks whether the requests under way are answered, and for how long at least. */

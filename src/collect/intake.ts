@@ -9,6 +9,7 @@ import type { AppendRecord } from '../log/log.ts'
 import { createSenderOf, type Sender } from './address.ts'
 import { type HeaderList, sendError } from './answer.ts'
 import { type AppendQueue, createAppendQueue } from './append-queue.ts'
+import type { CountryOf } from './country.ts'
 import { createAgentReader } from './enrich.ts'
 import { createRateLimit, type RateLimit } from './limits.ts'
 import { type CollectMetrics, createMetrics, type Route } from './metrics.ts'
@@ -48,12 +49,13 @@ export function createIntake(
   options: CollectOptions,
   parts: CollectParts,
   connections: () => Promise<number>,
+  countryOf: CountryOf,
 ): Intake {
   const clock = parts.clock ?? systemClock
   const random = parts.random ?? Math.random
   const randomBytes =
     parts.randomBytes ?? ((length: number) => randomFillSync(new Uint8Array(length)))
-  const readSender = createSenderOf(options.trustedProxies, options.address)
+  const readSender = createSenderOf(options.trustedProxies, options.address, countryOf)
   const complain = createComplaint(parts.onLine, clock)
   const queue: AppendQueue = createAppendQueue(parts.events, {
     ...options,
@@ -85,6 +87,7 @@ export function createIntake(
     receiptOf: (headers, sender) => ({
       receivedAt: clock(),
       remoteAddress: sender.kept,
+      country: sender.country,
       userAgent: cutAgent(headers['user-agent'], options.userAgentCharactersMax),
       privacy: privacyOf(headers, options.cookieless),
     }),

@@ -127,7 +127,7 @@ export function eventOfJson(value: unknown, receipt: Receipt, making: EventMakin
     bot: botOf(bot, receipt.userAgent),
     privacy: receipt.privacy,
     source: Source.Json,
-    country: null,
+    country: receipt.country,
   }
 }
 

@@ -34,6 +34,8 @@ export interface CollectOptions extends EventOptions {
   /** Addresses or CIDR ranges of proxies whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly string[]
   readonly address: AddressSetting
+  /** `default`, `none`, or the path of an .mmdb file. */
+  readonly countryDatabase: string
   /** Show the demo page and /metrics to other machines than this one. */
   readonly publicPages: boolean
   readonly bodyBytesMax: number

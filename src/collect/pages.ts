@@ -46,7 +46,8 @@ function linkTo(apiUrl: string): string {
   return `<p class="hint">What is stored: <a href="${escapeHtml(apiUrl)}">live events and counts</a></p>`
 }
 
-function escapeHtml(text: string): string {
+/** A text for a place between tags or in double quotes. */
+export function escapeHtml(text: string): string {
   return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`)
 }
 

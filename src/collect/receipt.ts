@@ -8,6 +8,8 @@ export interface Receipt {
   readonly receivedAt: number
   /** As it may be stored. */
   readonly remoteAddress: string
+  /** From the whole address. */
+  readonly country: string | null
   /** Cut at the limit. */
   readonly userAgent: string | null
   /** What the headers, or the site, say. */

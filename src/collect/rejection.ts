@@ -74,5 +74,6 @@ function toRejection(refused: Refused, receipt: Receipt, bodyMax: number): Rejec
     remoteAddress: receipt.remoteAddress,
     userAgent: receipt.userAgent,
     privacy: receipt.privacy,
+    country: receipt.country,
   }
 }

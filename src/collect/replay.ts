@@ -32,6 +32,7 @@ export function eventOfRejection(
   const receipt: Receipt = {
     receivedAt: rejection.receivedAt,
     remoteAddress: rejection.remoteAddress,
+    country: rejection.country,
     userAgent: rejection.userAgent,
     // A site that has become cookieless since takes no party from the past either.
     privacy: rejection.privacy ?? (options.cookieless ? Privacy.Cookieless : null),

@@ -56,7 +56,7 @@ export function eventOfQuery(query: string, receipt: Receipt, making: EventMakin
     bot,
     privacy,
     source: Source.Tag,
-    country: null,
+    country: receipt.country,
   }
 }
 

@@ -160,7 +160,7 @@ async function readAndStore(run: TopicRun): Promise<void> {
   const signal = AbortSignal.any([run.signal, failed.signal])
   const reader = createRecordReader(log)
   const { batchRecords: recordsMax } = options
-  const from = await startOf(run)
+  const from = startOf(run)
   let writing: Promise<boolean> = Promise.resolve(true)
   try {
     for await (const batch of log.read({ group: storeGroup, recordsMax, from, signal })) {
@@ -200,10 +200,10 @@ async function writeAndCommit(
 type From = (partition: number) => Promise<Offset | undefined>
 
 /** Where the store stands in each partition, checked against what the log still holds. */
-async function startOf({ log, options, parts }: TopicRun): Promise<From> {
-  const positions = await parts.store.positions(log.identity, log.topic)
+function startOf({ log, options, parts }: TopicRun): From {
   return async (partition) => {
-    const offset = positions.get(partition)
+    // Asked anew for each: another consumer may have had the partition until now.
+    const offset = (await parts.store.positions(log.identity, log.topic)).get(partition)
     if (offset === undefined) return
     const range = (await log.partitions()).find((candidate) => candidate.partition === partition)
     if (range === undefined || (offset >= range.first && offset <= range.next))

@@ -73,6 +73,11 @@ const table = {
     'There is nothing at %s',
     'The collector answers at /divolte.js, /csc-event, /events and /ping; the paths of the API are in its /api/openapi.json',
   ],
+  shop_absent: [
+    404,
+    'The example shop is not installed: %s',
+    'It is in the folder example/shop of the repository; start Millrace from a clone to see it',
+  ],
   rate_limited: [
     429,
     'Too many requests from %s',
@@ -103,6 +108,41 @@ const table = {
     503,
     'The log could not store the event: %s',
     'Look at the disk of the data folder and at the owner of its files',
+  ],
+  log_unavailable: [
+    503,
+    'The log does not answer: %s',
+    'Is Kafka running, and is kafka.brokers right? Nothing was promised: try again',
+  ],
+  log_refused: [
+    503,
+    'The log does not let us in: %s',
+    'Look at kafka.tls, saslMechanism, saslUsername, saslPassword and the rights of that user',
+  ],
+  log_replicas: [
+    500,
+    'The topic would lose records with one broker: %s',
+    'Give it at least 2 replicas and min.insync.replicas 2; for a trial set MILLRACE_KAFKA_ALLOW_SINGLE_REPLICA=true',
+  ],
+  log_topic: [
+    500,
+    'The topic is not fit for a log: %s',
+    'Change its settings as named, or set MILLRACE_KAFKA_TOPIC to a name that does not exist yet',
+  ],
+  record_too_large: [
+    413,
+    'The record is larger than %s bytes',
+    'Send less in the event parameters; Kafka takes no larger ones by default',
+  ],
+  registry_unavailable: [
+    503,
+    'The schema registry does not answer: %s',
+    'Is it running, and is kafka.schemaRegistryUrl right?',
+  ],
+  registry_refused: [
+    500,
+    'The schema registry refuses: %s',
+    'Fields may only be appended, each with a default; look at the compatibility of the subject',
   ],
   log_locked: [
     503,
@@ -161,6 +201,21 @@ const table = {
     'The store was written by another version: %s',
     'Use the version of Millrace that wrote it',
   ],
+  store_unprepared: [
+    500,
+    'The store is not prepared: %s',
+    'Run millrace init: it makes the keyspace and its tables, and brings older ones up to date',
+  ],
+  store_unauthorized: [
+    500,
+    'The store refuses the login: %s',
+    'Set MILLRACE_CASSANDRA_USERNAME and MILLRACE_CASSANDRA_PASSWORD',
+  ],
+  store_copy_elsewhere: [
+    500,
+    'The store is not copied by Millrace: %s',
+    'Back up the keyspace with nodetool snapshot, or a tool that does it on every node',
+  ],
   store_unavailable: [
     503,
     'The store does not answer: %s',
@@ -192,6 +247,7 @@ const table = {
   ],
   live_full: [503, 'Too many live streams are open: %s', 'Close one, or raise api.liveMax'],
   replay_running: [409, 'A replay is running: %s', 'Wait until it has ended'],
+  close_running: [409, 'Days are being closed: %s', 'Wait until it has ended'],
   dead_letter_unknown: [
     404,
     'There is no such dead letter: %s',
@@ -201,6 +257,73 @@ const table = {
     409,
     'The dead letter cannot be replayed: %s',
     'It was cut at a limit, or its bytes cannot be read yet',
+  ],
+  export_running: [
+    409,
+    'An export or a backup is running: %s',
+    'Wait until it has ended; each needs memory and disk of its own',
+  ],
+  backup_invalid: [
+    500,
+    'This is no whole backup: %s',
+    'Copy the file again, or take an older backup; nothing was restored',
+  ],
+  backup_version: [
+    500,
+    'The backup was made by another version: %s',
+    'Restore it with the version of Millrace that made it',
+  ],
+  restore_refused: [
+    500,
+    'The backup is not restored: %s',
+    'Name an empty folder with --data, or move the old one away',
+  ],
+  // Imports.
+  import_format: [
+    400,
+    'The name of the file does not say its format: %s',
+    'Name it: --format tsv, csv, ndjson or avro',
+  ],
+  import_columns: [
+    400,
+    'The columns do not fit the file: %s',
+    'Name them: --columns session=SessionId,item=ItemId,time=Time',
+  ],
+  import_broken: [
+    400,
+    'The file cannot be read further: %s',
+    'Rows before the break are imported; get the file again and import it, nothing appears twice',
+  ],
+  import_damaged: [
+    400,
+    'The compressed file is damaged: %s',
+    'Nothing was imported, as what it says cannot be trusted; get the file again',
+  ],
+  import_empty: [400, 'The file has no rows', 'Look at the file and at --format'],
+  import_refused: [
+    400,
+    'The rows cannot be events: %s',
+    'Nothing was imported; look at --format, --columns and --time-unit',
+  ],
+  import_row: [
+    400,
+    'The row cannot be an event: %s',
+    'It is kept as a dead letter; mend it in the file and import that again',
+  ],
+  import_changed: [
+    409,
+    'The file has changed while it was read',
+    'Import it again when nothing writes to it; nothing appears twice',
+  ],
+  import_outside_retention: [
+    409,
+    'The file has days that retention would delete at once: %s',
+    'Nothing was imported; --outside-retention keeps them until millrace import FILE --forget',
+  ],
+  import_invalid: [
+    400,
+    'The import is not valid: %s',
+    'Use the command millrace import of the version that runs',
   ],
   internal: [500, 'Something went wrong: %s', 'Look at the log of the process'],
   // Set-up.
@@ -224,6 +347,11 @@ const table = {
     500,
     'Another process owns this data folder: %s',
     'Stop it first; commands go through its API',
+  ],
+  collector_absent: [
+    500,
+    'No collector answers: %s',
+    'Start one with millrace start, or name it with --url',
   ],
   api_unreachable: [
     500,

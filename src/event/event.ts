@@ -100,4 +100,6 @@ export interface Rejection {
   readonly remoteAddress: string
   readonly userAgent: string | null
   readonly privacy: Privacy | null
+  /** The kept address may no longer tell it, and another database another one. */
+  readonly country: string | null
 }

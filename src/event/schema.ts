@@ -81,7 +81,7 @@ export const rejectionSchema: AvroSchema = {
     { name: 'body', type: 'string' },
     { name: 'truncated', type: 'boolean' },
     { name: 'remoteAddress', type: 'string' },
-    ...nullable('string', 'userAgent', 'privacy'),
+    ...nullable('string', 'userAgent', 'privacy', 'country'),
   ],
 }
 

@@ -74,12 +74,16 @@ function parsePages(parameters: Parameters, context: QueryContext): Omit<EventsQ
 }
 
 /** Where the answer goes on after `row`: with the range of the first page, whatever the day is then. */
-export function tokenAfter(question: EventsQuestion, row: EventRow): string {
+export function tokenAfter(question: Pick<EventsQuestion, 'range' | 'key'>, row: EventRow): string {
   const { range, key } = question
   return writeToken(key, [range.from, range.to, row.eventTime, row.eventId, row.partyId ?? ''])
 }
 
-function readPlace(key: string, token: string): { range: TimeRange; after: EventCursor } {
+/**
+ * The range of the first page and the place where this one goes on.
+ * @throws MillraceError `token_foreign`, `question_invalid`
+ */
+export function readPlace(key: string, token: string): { range: TimeRange; after: EventCursor } {
   const [from, to, eventTime, eventId, partyId] = readToken(key, token)
   if (
     !isTime(from) ||
@@ -105,14 +109,15 @@ function isTime(value: unknown): value is number {
  * repeated: each chunk goes on after the last key of the one before.
  */
 export async function* askEvents(
-  store: QueryStore,
+  store: Pick<QueryStore, 'events'>,
   question: EventsQuestion,
   rowsMax: number | undefined,
+  chunkRows: number = chunkRowsMax,
 ): AsyncGenerator<readonly EventRow[], void, undefined> {
   let left = rowsMax ?? Number.POSITIVE_INFINITY
   let after = question.after
   while (left > 0) {
-    const limit = Math.min(chunkRowsMax, left)
+    const limit = Math.min(chunkRows, left)
     const rows = await store.events(question.range, question.filter, {
       order: question.order,
       limit,

@@ -14,6 +14,11 @@ export interface FlowHealth {
   readonly collectorUrl: string | null
 }
 
+function damageOf({ damagedDays }: StoreHealth): string | null {
+  if (damagedDays.length === 0) return null
+  return `the files of closed days are missing or cut: ${damagedDays.join(', ')}`
+}
+
 /** How everything is. */
 export interface Health extends FlowHealth {
   /** False when there is a problem, or the store cannot be asked. */
@@ -38,7 +43,7 @@ export async function askHealth(
           collectorUrl: null,
         }
   const problems = [
-    stored.status === 'rejected' ? toError(stored.reason).message : null,
+    stored.status === 'rejected' ? toError(stored.reason).message : damageOf(stored.value),
     seen.problem,
   ].filter((problem) => problem !== null)
   return {

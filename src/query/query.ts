@@ -3,7 +3,7 @@ import type { Event } from '../event/event.ts'
 import { parseIdentifier } from '../event/identity.ts'
 import { type Clock, dayMs } from '../lib/clock.ts'
 import { nearest } from '../lib/settings.ts'
-import type { Filter, Row, Store, TimeRange } from '../store/store.ts'
+import { type Filter, type Row, type Store, type TimeRange, unknownValue } from '../store/store.ts'
 
 /**
  * What all questions share: their parameters, read from a query string into the store's types. A
@@ -11,7 +11,20 @@ import type { Filter, Row, Store, TimeRange } from '../store/store.ts'
  */
 
 /** What the questions need of the store: to read it, nothing else. */
-export type QueryStore = Pick<Store, 'events' | 'counts' | 'deadLetters' | 'health'>
+export type QueryStore = Pick<
+  Store,
+  | 'events'
+  | 'counts'
+  | 'extent'
+  | 'uniques'
+  | 'top'
+  | 'sessions'
+  | 'funnel'
+  | 'retention'
+  | 'accounting'
+  | 'deadLetters'
+  | 'health'
+>
 
 /** One stored event. */
 export type EventRow = Row
@@ -66,6 +79,16 @@ export const filterParameters = {
   session: { description: 'Only events of this session', type: 'string' },
   eventType: { description: 'Only events of this type', type: 'string', example: 'pageView' },
   item: { description: 'Only events with this item', type: 'string' },
+  country: {
+    description: 'Only events from this country (ISO 3166-1 alpha-2), or `unknown`',
+    type: 'string',
+    example: 'NL',
+  },
+  device: {
+    description: 'Only events of this device category, as /api/devices names it',
+    type: 'string',
+    example: 'Smartphone',
+  },
 } as const satisfies ParameterNotes
 
 /** The parameters of one question as they were given. */
@@ -103,10 +126,14 @@ export function readParameters(queryText: string, known: ParameterNotes): Parame
 }
 
 /**
- * The span of event time of `last`, or of `from` and `to`; the last 30 days without any.
+ * The span of event time of `last`, or of `from` and `to`; that of `lastDefault` without any.
  * @throws MillraceError `question_invalid`, and `question_too_large` beyond ten years
  */
-export function parseRange(parameters: Parameters, nowMs: number): TimeRange {
+export function parseRange(
+  parameters: Parameters,
+  nowMs: number,
+  lastDefault: string = rangeParameters.last.default,
+): TimeRange {
   const tomorrow = Math.floor(nowMs / dayMs) * dayMs + dayMs
   const last = parameters.get('last')
   const from = parameters.get('from')
@@ -114,7 +141,7 @@ export function parseRange(parameters: Parameters, nowMs: number): TimeRange {
   if (from === undefined) {
     if (to !== undefined) throw invalid('to needs from')
     return {
-      from: tomorrow - parseDays(last ?? rangeParameters.last.default) * dayMs,
+      from: tomorrow - parseDays(last ?? lastDefault) * dayMs,
       to: tomorrow,
     }
   }
@@ -187,13 +214,22 @@ export function parseFilter(parameters: Parameters): Filter {
   const session = parameters.get('session')
   const eventType = parameters.get('eventType')
   const item = parameters.get('item')
+  const country = parameters.get('country')
+  const device = parameters.get('device')
   return {
     bots: parseChoice(parameters, 'bots', filterParameters.bots.enum) ?? 'exclude',
     ...(party !== undefined && { partyId: parseIdentifier(party) ?? party }),
     ...(session !== undefined && { sessionId: parseIdentifier(session) ?? session }),
     ...(eventType !== undefined && { eventType }),
     ...(item !== undefined && { itemId: item }),
+    ...(country !== undefined && { country: parseCountry(country) }),
+    ...(device !== undefined && { device }),
   }
+}
+
+/** Country codes are stored in upper case; people write either. */
+function parseCountry(text: string): string {
+  return text.length === 2 ? text.toUpperCase() : text
 }
 
 /** One of a few words, or undefined when it is not given. */
@@ -211,15 +247,19 @@ export function parseChoice<Word extends string>(
 
 /**
  * How many rows to answer; undefined when it is not given.
+ * @param advice how to come by more
  * @throws MillraceError `question_invalid` beyond `rowsMax`, which it names
  */
-export function parseLimit(parameters: Parameters, rowsMax: number): number | undefined {
+export function parseLimit(
+  parameters: Parameters,
+  rowsMax: number,
+  advice = '; go on with after=, or ask for NDJSON',
+): number | undefined {
   const text = parameters.get('limit')
   if (text === undefined) return undefined
   const limit = /^\d{1,15}$/.test(text) ? Number(text) : 0
   if (limit < 1) throw invalid(`limit is a number from 1 to ${rowsMax}, not ${quote(text)}`)
-  if (limit > rowsMax)
-    throw invalid(`limit is at most ${rowsMax}; go on with after=, or ask for NDJSON`)
+  if (limit > rowsMax) throw invalid(`limit is at most ${rowsMax}${advice}`)
   return limit
 }
 
@@ -235,7 +275,9 @@ export function matchesFilter(filter: Filter, event: Event): boolean {
     (filter.partyId === undefined || event.partyId === filter.partyId) &&
     (filter.sessionId === undefined || event.sessionId === filter.sessionId) &&
     (filter.eventType === undefined || event.eventType === filter.eventType) &&
-    (filter.itemId === undefined || event.itemId === filter.itemId)
+    (filter.itemId === undefined || event.itemId === filter.itemId) &&
+    (filter.country === undefined || (event.country ?? unknownValue) === filter.country) &&
+    (filter.device === undefined || (event.agent.deviceCategory ?? unknownValue) === filter.device)
   )
 }
 

@@ -19,6 +19,7 @@ function letterOf(offset: number, over: Partial<StoredDeadLetter> = {}): StoredD
     remoteAddress: '192.0.2.0',
     userAgent: null,
     privacy: null,
+    country: null,
   })
   return {
     position: positionOf(offset, 'rejected'),
@@ -232,19 +233,32 @@ describe('/api/openapi.json', () => {
     const { json } = await ask('/api/openapi.json')
     assert.equal(json.openapi, '3.1.0')
     assert.deepEqual(Object.keys(json.paths).sort(), [
+      '/api/accounting',
+      '/api/countries',
       '/api/counts',
       '/api/dead-letters',
       '/api/dead-letters/replay',
+      '/api/devices',
       '/api/events',
+      '/api/funnel',
       '/api/health',
       '/api/live',
+      '/api/parties/{partyId}',
       '/api/replay',
+      '/api/retention',
+      '/api/sessions',
+      '/api/top-items',
+      '/api/top-pages',
+      '/api/top-referrers',
+      '/api/uniques',
     ])
     const events = json.paths['/api/events'].get
     const names = events.parameters.map((parameter: { name: string }) => parameter.name)
     assert.deepEqual(names.sort(), [
       'after',
       'bots',
+      'country',
+      'device',
       'eventType',
       'from',
       'item',
@@ -257,6 +271,15 @@ describe('/api/openapi.json', () => {
     ])
     const answer = events.responses['200'].content['application/json'].schema
     assert.deepEqual(answer.required, ['events', 'next'])
+    const funnel = json.paths['/api/funnel'].get
+    const [steps] = funnel.parameters
+    assert.deepEqual([steps.name, steps.in], ['steps', 'query'])
+    const party = json.paths['/api/parties/{partyId}'].get
+    const inPath = party.parameters.filter((parameter: { in: string }) => parameter.in === 'path')
+    assert.deepEqual(
+      inPath.map(({ name, required }: { name: string; required: boolean }) => [name, required]),
+      [['partyId', true]],
+    )
     const replay = json.paths['/api/replay'].post
     assert.ok(replay.requestBody.content['application/json'].schema.required.includes('from'))
   })

@@ -41,7 +41,8 @@ describe('the API over the embedded store', () => {
     await write(store, [row])
     const { text, json } = await ask('/api/events')
     assert.ok(text.includes('"n":9007199254740993'))
-    const { position, agent, eventTime, receivedAt, clientTime, parameters, ...rest } = row
+    const { position, importedAt, agent, eventTime, receivedAt, clientTime, parameters, ...rest } =
+      row
     const [event] = json.events
     for (const [name, value] of Object.entries(rest)) assert.deepEqual(event[name], value, name)
     assert.deepEqual(event.agent, { ...agent })
@@ -49,6 +50,7 @@ describe('the API over the embedded store', () => {
       assert.equal(time, new Date(eventTime).toISOString())
     }
     assert.equal(event.position, undefined, `${position.offset} is the log's, not the event's`)
+    assert.equal(event.importedAt, undefined, `${importedAt} is no answer to a question`)
     assert.equal(receivedAt, clientTime)
     assert.equal(event.parameters.html, JSON.parse(parameters ?? '').html)
   })
@@ -125,6 +127,7 @@ describe('the API over the embedded store', () => {
           remoteAddress: '',
           userAgent: null,
           privacy: null,
+          country: null,
         }),
         schema: rejectionRecordSchema.fingerprint,
         replayable: n !== 3,

@@ -3,8 +3,10 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { createSenderOf, keepAddress, normaliseAddress } from '../../src/collect/address.ts'
 
+const noCountry = () => null
+
 describe('the sender of a request', () => {
-  const senderOf = createSenderOf(['127.0.0.1', '10.0.0.0/8', 'fd00::/8'], 'full')
+  const senderOf = createSenderOf(['127.0.0.1', '10.0.0.0/8', 'fd00::/8'], 'full', noCountry)
 
   test('is the peer, whatever is forwarded, unless the peer is a trusted proxy', () => {
     assert.equal(senderOf('192.0.2.1', '203.0.113.9').address, '192.0.2.1')
@@ -12,7 +14,10 @@ describe('the sender of a request', () => {
     assert.equal(senderOf('127.0.0.1', '203.0.113.9').address, '203.0.113.9')
     assert.equal(senderOf('::ffff:127.0.0.1', '203.0.113.9').address, '203.0.113.9')
     assert.equal(senderOf('fd12::1', '203.0.113.9').address, '203.0.113.9')
-    assert.equal(createSenderOf([], 'full')('127.0.0.1', '203.0.113.9').address, '127.0.0.1')
+    assert.equal(
+      createSenderOf([], 'full', noCountry)('127.0.0.1', '203.0.113.9').address,
+      '127.0.0.1',
+    )
   })
 
   test('is the rightmost forwarded address that is no trusted proxy', () => {
@@ -39,6 +44,20 @@ describe('the sender of a request', () => {
     assert.equal(senderOf('2001:db8:1:2:aaaa::1', undefined).limitKey, '2001:db8:1:2::')
     assert.equal(senderOf('2001:db8:1:2:bbbb::2', undefined).limitKey, '2001:db8:1:2::')
   })
+})
+
+test('the country of a sender is looked up once, by the whole address', () => {
+  const asked: string[] = []
+  const countryOf = (address: string) => {
+    asked.push(address)
+    return 'NL'
+  }
+  const senderOf = createSenderOf([], 'none', countryOf)
+  for (let time = 0; time < 3; time++) {
+    const sender = senderOf('::ffff:192.0.2.129', undefined)
+    assert.deepEqual([sender.country, sender.kept], ['NL', ''])
+  }
+  assert.deepEqual(asked, ['192.0.2.129'])
 })
 
 describe('normaliseAddress', () => {

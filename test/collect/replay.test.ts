@@ -76,6 +76,7 @@ describe('eventOfRejection', () => {
       remoteAddress: '',
       userAgent: null,
       privacy: null,
+      country: null,
     }
     const cases: [Partial<Rejection>, Parameters<typeof isMillraceError>[1]][] = [
       [{}, 'parameter_missing'],

@@ -223,6 +223,7 @@ test('a rejected request becomes a dead letter with its own code', async (t) => 
     remoteAddress: '192.0.2.0',
     userAgent: null,
     privacy: null,
+    country: null,
   } as const
   const value = encodeRejection(rejection)
   await scene.rejected.append([{ key: '', value, schema: rejectionRecordSchema.fingerprint }])

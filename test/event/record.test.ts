@@ -14,7 +14,7 @@ import {
   recordSchemaOf,
   rejectionRecordSchema,
 } from '../../src/event/record.ts'
-import { divolteSchema, eventSchema } from '../../src/event/schema.ts'
+import { divolteSchema, eventSchema, rejectionSchema } from '../../src/event/schema.ts'
 import { readShared, readVectors } from './vectors.ts'
 
 const event: Event = {
@@ -206,9 +206,29 @@ describe('the record of a rejection', () => {
       remoteAddress: '192.0.2.0',
       userAgent: null,
       privacy: 'gpc',
+      country: 'NL',
     }
     const read = createDecoder(rejectionRecordSchema.text).rejection(encodeRejection(rejection))
     assert.deepEqual({ ...read }, rejection)
+  })
+
+  test('of before countries were kept has none', () => {
+    const { fields } = rejectionSchema
+    assert.equal(fields.at(-1)?.name, 'country')
+    const older = { ...rejectionSchema, fields: fields.slice(0, -1) }
+    const value = avro.Type.forSchema(older as never).toBuffer({
+      receivedAt: 1_600_000_000_000,
+      code: 'parameter_missing',
+      message: '',
+      source: 'tag',
+      body: 'v=1',
+      truncated: false,
+      remoteAddress: '192.0.2.0',
+      userAgent: null,
+      privacy: null,
+    })
+    const read = createDecoder(JSON.stringify(older)).rejection(value)
+    assert.deepEqual([read.body, read.country], ['v=1', null])
   })
 })
 

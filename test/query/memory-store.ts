@@ -1,14 +1,17 @@
 import type { EventId, PageViewId, PartyId, SessionId } from '../../src/event/identifier.ts'
 import { dayOf } from '../../src/lib/clock.ts'
 import type { QueryStore } from '../../src/query/query.ts'
-import type {
-  EventCursor,
-  Filter,
-  Position,
-  Row,
-  StoredDeadLetter,
-  TimeRange,
-} from '../../src/store/store.ts'
+import type { EventCursor, Position, Row, StoredDeadLetter } from '../../src/store/store.ts'
+import {
+  accountingOf,
+  extentOf,
+  funnelOf,
+  retentionOf,
+  selectRows,
+  sessionsOf,
+  topOf,
+  uniquesOf,
+} from '../store/naive.ts'
 
 /** What the questions need of a store, over arrays: for faults and moments that a disk won't give. */
 export interface MemoryStore extends QueryStore {
@@ -27,14 +30,14 @@ export function createMemoryStore(): MemoryStore {
       await store.beforePage()
       const { after, order } = page
       const sign = order === 'asc' ? 1 : -1
-      return selected(store.rows, range, filter)
+      return selectRows(store.rows, range, filter)
         .filter((row) => after === undefined || sign * compare(cursorOf(row), after) > 0)
         .sort((a, b) => sign * compare(cursorOf(a), cursorOf(b)))
         .slice(0, page.limit)
     },
     async counts(range, filter) {
       const counts = new Map<string, number>()
-      for (const row of selected(store.rows, range, filter)) {
+      for (const row of selectRows(store.rows, range, filter)) {
         const key = `${dayOf(row.eventTime)} ${row.eventType}`
         counts.set(key, (counts.get(key) ?? 0) + 1)
       }
@@ -44,6 +47,13 @@ export function createMemoryStore(): MemoryStore {
         count,
       }))
     },
+    extent: async (...question) => extentOf(store.rows, ...question),
+    uniques: async (...question) => uniquesOf(store.rows, ...question),
+    top: async (dimension, ...question) => topOf(store.rows, dimension, ...question),
+    sessions: async (...question) => sessionsOf(store.rows, ...question),
+    funnel: async (...question) => funnelOf(store.rows, ...question),
+    retention: async (...question) => retentionOf(store.rows, ...question),
+    accounting: async (...question) => accountingOf(store.rows, store.letters, ...question),
     async deadLetters({ limit, after, code }) {
       const newestFirst = [...store.letters].sort((a, b) => b.position.offset - a.position.offset)
       return newestFirst
@@ -59,23 +69,11 @@ export function createMemoryStore(): MemoryStore {
         duplicates: 0,
         deadLetters: store.letters.length,
         bytes: 0,
+        damagedDays: [],
       }
     },
   }
   return store
-}
-
-function selected(rows: readonly Row[], range: TimeRange, filter: Filter): Row[] {
-  return rows.filter(
-    (row) =>
-      row.eventTime >= range.from &&
-      row.eventTime < range.to &&
-      (filter.bots === 'include' || row.bot === null) &&
-      (filter.partyId ?? row.partyId) === row.partyId &&
-      (filter.sessionId ?? row.sessionId) === row.sessionId &&
-      (filter.eventType ?? row.eventType) === row.eventType &&
-      (filter.itemId ?? row.itemId) === row.itemId,
-  )
 }
 
 function cursorOf(row: Row): EventCursor {

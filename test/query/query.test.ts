@@ -152,6 +152,12 @@ describe('the filter of a question', () => {
       itemId: '17',
     })
     assert.equal(parseFilter(read('party=my-own-id')).partyId, 'my-own-id')
+    assert.deepEqual(parseFilter(read('country=nl&device=Smart+TV')), {
+      bots: 'exclude',
+      country: 'NL',
+      device: 'Smart TV',
+    })
+    assert.equal(parseFilter(read('country=unknown')).country, 'unknown')
   })
 
   it('means the same for an event that is not stored yet', () => {
@@ -165,6 +171,12 @@ describe('the filter of a question', () => {
     assert.equal(matchesFilter({ bots: 'exclude', eventType: 'view' }, row), false)
     assert.equal(matchesFilter({ bots: 'exclude', itemId: '18' }, row), false)
     assert.equal(matchesFilter({ bots: 'exclude', sessionId: '18' }, row), false)
+    const abroad = { ...row, country: 'NL' }
+    assert.equal(matchesFilter({ bots: 'exclude', country: 'NL' }, abroad), true)
+    assert.equal(matchesFilter({ bots: 'exclude', country: 'NL' }, row), false)
+    assert.equal(matchesFilter({ bots: 'exclude', country: 'unknown' }, row), true)
+    assert.equal(matchesFilter({ bots: 'exclude', device: 'Personal computer' }, row), true)
+    assert.equal(matchesFilter({ bots: 'exclude', device: 'unknown' }, row), false)
     const nobody = { ...row, partyId: null, eventId: 'x' as EventId }
     assert.equal(matchesFilter({ bots: 'exclude', partyId: '0:a:x' }, nobody), false)
   })

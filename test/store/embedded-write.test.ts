@@ -76,8 +76,8 @@ test('late events among live ones are known again, with live ones and alone', ()
         return { ...row, eventTime, clientTime: eventTime }
       },
     )
-    assert.equal((await store.write(batchOf(...rows))).inserted, 3_000)
-    assert.equal((await store.write(batchOf(...rows))).inserted, 0)
+    assert.equal((await store.write(batchOf(...rows)))?.inserted, 3_000)
+    assert.equal((await store.write(batchOf(...rows)))?.inserted, 0)
     const late = rows.filter(({ eventTime }) => eventTime < noon)
     for (const part of [late, late.slice(0, 1), late.toReversed()]) {
       assert.deepEqual(await store.write(batchOf(...part)), { inserted: 0, repeated: 0 })
@@ -119,7 +119,7 @@ test('claims are known after the store is opened again', async () => {
       receivedAt: noon - dayMs,
     })
     const first = await openSmall(folder)
-    assert.equal((await first.write(batchOf(wrong))).inserted, 1)
+    assert.equal((await first.write(batchOf(wrong)))?.inserted, 1)
     await first.close()
     const second = await openSmall(folder)
     assert.deepEqual(await second.write(batchOf(believed)), { inserted: 0, repeated: 1 })

@@ -7,5 +7,6 @@ runStoreSuite('embedded', () => {
   return {
     open: () => openEmbeddedStore({ ...smallStore, folder }),
     remove: async () => removeFolder(folder),
+    openAt: (copy) => openEmbeddedStore({ ...smallStore, folder: copy }),
   }
 })

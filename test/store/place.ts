@@ -6,6 +6,16 @@ import { noon } from './rows.ts'
 export interface StorePlace {
   open(): Promise<Store>
   remove(): Promise<void>
+  /** Opens what `snapshot` has written; absent where copies are opened by other means. */
+  openAt?(folder: string): Promise<Store>
+  /** What was deleted stays so for days, whoever writes it again: a tombstone is later than its rows. */
+  readonly deletionLasts?: boolean
+  /** `health().bytes` knows what is on the disk, which is later than `write`. */
+  readonly isSizedLater?: boolean
+  /** What an event's two ids may have together. */
+  readonly idBytesMax?: number
+  /** Copies are the database's own business: `snapshot` refuses. */
+  readonly isCopiedElsewhere?: boolean
 }
 
 export const always: TimeRange = { from: noon - 400 * dayMs, to: noon + 400 * dayMs }

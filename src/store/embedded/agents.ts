@@ -1,7 +1,7 @@
 import { type DuckDBConnection, INTEGER, VARCHAR } from '@duckdb/node-api'
 import type { Agent, Event } from '../../event/event.ts'
 import { createCache } from '../../lib/cache.ts'
-import { appendRows, type Column } from './chunk.ts'
+import { appendRows, type Column } from '../../lib/duckdb-chunk.ts'
 import { groupsOf, isOneOf, rowsOf } from './sql.ts'
 
 /**

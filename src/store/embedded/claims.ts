@@ -1,6 +1,7 @@
-import { BIGINT, type DuckDBConnection, INTEGER, VARCHAR } from '@duckdb/node-api'
+import { BIGINT, type DuckDBConnection, type DuckDBValue, INTEGER, VARCHAR } from '@duckdb/node-api'
 import { murmur3 } from '../../event/checksum.ts'
-import { appendRows, type Column } from './chunk.ts'
+import { appendRows, type Column } from '../../lib/duckdb-chunk.ts'
+import { type ClosedKeys, eventKeyColumns } from './closed-keys.ts'
 import { lookUp } from './lookup.ts'
 import { identityText, keyText, type Receipt } from './receipt.ts'
 import { groupsOf, isOneOf, rowsOf } from './sql.ts'
@@ -48,6 +49,7 @@ function claimantOf({ partyId, eventId }: Receipt): string {
 export async function settleTimes(
   connection: DuckDBConnection,
   claimants: Claimants,
+  closed: ClosedKeys,
   receipts: readonly Receipt[],
 ): Promise<Receipt[]> {
   const misplaced = receipts.filter(isMisplaced)
@@ -57,7 +59,7 @@ export async function settleTimes(
   )
   if (candidates.length === 0) return []
   const claims = await findClaims(connection, candidates)
-  const placed = await findPlaced(connection, misplaced)
+  const placed = await findPlaced(connection, closed, misplaced)
   const made: Receipt[] = []
   for (const receipt of candidates) {
     const { identity, row } = receipt
@@ -97,26 +99,25 @@ async function findClaims(
   return claims
 }
 
-const events = {
-  name: 'events',
-  time: 'event_time',
-  columns: ['event_time', 'event_id', 'party_id', 'clock_source'],
-}
+const events = { name: 'events', time: 'event_time', columns: eventKeyColumns }
 
 /** The keys of events that are stored at the client time of a receipt whose clock is wrong by now. */
 async function findPlaced(
   connection: DuckDBConnection,
+  closed: ClosedKeys,
   misplaced: readonly Receipt[],
 ): Promise<Set<string>> {
   const wanted = misplaced
     .filter(({ row }) => row.clockSource === 'wrong')
     .map(({ row, eventId }) => ({ time: row.clientTime, eventId }))
   const placed = new Set<string>()
-  await lookUp(connection, events, wanted, ([eventTime, eventId, partyId, clockSource]) => {
+  const visit = ([eventTime, eventId, partyId, , clockSource]: readonly DuckDBValue[]): void => {
     if (clockSource !== 'client') return
     const identity = identityText(partyId as string, eventId as string)
     placed.add(keyText(eventTime as number, identity))
-  })
+  }
+  await lookUp(connection, events, wanted, visit)
+  await closed.lookUp(wanted, visit)
   return placed
 }
 

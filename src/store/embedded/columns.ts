@@ -9,8 +9,8 @@ import {
   VARCHAR,
 } from '@duckdb/node-api'
 import type { Event } from '../../event/event.ts'
+import type { Column } from '../../lib/duckdb-chunk.ts'
 import type { Row } from '../store.ts'
-import type { Column } from './chunk.ts'
 import type { PartitionName } from './partitions.ts'
 import type { Receipt } from './receipt.ts'
 import { clockSources, privacies, sources } from './tables.ts'

@@ -1,14 +1,18 @@
 import { realpathSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { MillraceError } from '../../event/error.ts'
 import { toError } from '../../lib/assert.ts'
 import { secondMs } from '../../lib/clock.ts'
 import { ensureFolder } from '../../lib/folder.ts'
+import { quoted } from './closed-file.ts'
+import { removeHalfCopy } from './compact.ts'
+import { attachDays, createDaysFolder, type DaysFolder, sweepDaysFolder } from './days.ts'
+import { readManifest } from './manifest.ts'
 import { createTables, formatVersion } from './tables.ts'
 
 export interface DatabaseOptions {
-  /** Holds `store.duckdb`, its write-ahead log and `temp`. Made when it is not there. */
+  /** Holds `store.duckdb`, its write-ahead log, `days` and `temp`. Made when it is not there. */
   readonly folder: string
   /** Memory for questions and writes; the rest spills to `temp`. */
   readonly memoryBytes: number
@@ -21,6 +25,8 @@ export interface DatabaseOptions {
 /** DuckDB's file with a connection for writing and a few for questions. */
 export interface Database {
   readonly file: string
+  /** The files of closed days: all that DuckDB may touch beside its own. */
+  readonly days: DaysFolder
   /** For one caller at a time. */
   readonly writer: DuckDBConnection
   /**
@@ -30,8 +36,20 @@ export interface Database {
   readonly ask: <Answer>(
     question: (connection: DuckDBConnection) => Promise<Answer>,
   ) => Promise<Answer>
+  /**
+   * Runs long work in one snapshot, on a connection of its own and without a limit of time; `close`
+   * interrupts it.
+   * @throws MillraceError `store_unavailable`, `store_corrupt`
+   */
+  readonly inLongSnapshot: <Answer>(
+    work: (connection: DuckDBConnection) => Promise<Answer>,
+  ) => Promise<Answer>
+  /** Settled when everything that reads now has ended: files that are replaced are needed till then. */
+  readonly questionsUnderWay: () => Promise<unknown>
   /** Waits for questions under way, checkpoints and lets go of the file. */
   readonly close: () => Promise<void>
+  /** No question may be asked any more. */
+  readonly isClosing: () => boolean
 }
 
 /**
@@ -54,9 +72,13 @@ const openFiles = new Set<string>()
 
 /**
  * Opens the file, or makes it.
+ * @param known the days folder when it is opened again: a file on its way into the manifest may be there
  * @throws MillraceError `store_locked`, `store_version`, `store_corrupt`, `store_unavailable`
  */
-export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+export async function openDatabase(
+  options: DatabaseOptions,
+  known?: DaysFolder,
+): Promise<Database> {
   const { folder, questionMsMax = 30 * secondMs } = options
   const file = join(makeFolder(folder), 'store.duckdb')
   if (openFiles.has(file)) {
@@ -69,10 +91,18 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     instance = await DuckDBInstance.create(file, settingsOf(options))
     // Only now is the file ours. What a killed process left behind is of no use to anybody.
     rmSync(join(folder, 'temp'), { recursive: true, force: true })
-    writer = await instance.connect()
-    await writer.run('SET enable_external_access = false; SET lock_configuration = true')
+    removeHalfCopy(file)
+    const days = known ?? createDaysFolder(makeFolder(join(folder, 'days')))
+    writer = attachDays(await instance.connect(), days)
+    await writer.run(
+      // Without it every question reads the footers of all files again: 30 ms for 82.
+      `SET parquet_metadata_cache = true;
+       SET allowed_directories = [${quoted(join(days.path, sep))}];
+       SET enable_external_access = false; SET lock_configuration = true`,
+    )
     await checkFormat(writer, file)
-    return new OpenDatabase(file, instance, writer, questionMsMax)
+    if (known === undefined) sweepDaysFolder(days.path, await readManifest(writer))
+    return new OpenDatabase(file, days, instance, writer, questionMsMax)
   } catch (thrown) {
     writer?.closeSync()
     instance?.closeSync()
@@ -146,7 +176,9 @@ export function openError(thrown: unknown, file: string): MillraceError {
 function useError(thrown: unknown): MillraceError {
   if (thrown instanceof MillraceError) return thrown
   const { message } = toError(thrown)
-  const code = /Corrupt database file/i.test(message) ? 'store_corrupt' : 'store_unavailable'
+  // The last two are of a closed day's file that was changed since it was checked.
+  const isCorrupt = /Corrupt database file|No files found|No magic bytes/i
+  const code = isCorrupt.test(message) ? 'store_corrupt' : 'store_unavailable'
   return new MillraceError(code, message, { cause: thrown })
 }
 
@@ -158,20 +190,26 @@ export function isFatal(thrown: unknown): boolean {
 
 class OpenDatabase implements Database {
   readonly file: string
+  readonly days: DaysFolder
   readonly writer: DuckDBConnection
   readonly #instance: DuckDBInstance
   readonly #questionMsMax: number
   readonly #idle: DuckDBConnection[] = []
   readonly #waiting: (() => void)[] = []
+  readonly #underWay = new Set<Promise<unknown>>()
+  readonly #long = new Set<DuckDBConnection>()
   #asking = 0
+  #isClosing = false
 
   constructor(
     file: string,
+    days: DaysFolder,
     instance: DuckDBInstance,
     writer: DuckDBConnection,
     questionMsMax: number,
   ) {
     this.file = file
+    this.days = days
     this.#instance = instance
     this.writer = writer
     this.#questionMsMax = questionMsMax
@@ -182,9 +220,9 @@ class OpenDatabase implements Database {
   ): Promise<Answer> => {
     await this.#enter()
     try {
-      const reader = this.#idle.pop() ?? (await this.#instance.connect())
+      const reader = this.#idle.pop() ?? (await this.#connect())
       try {
-        return await this.#limitTime(reader, () => inSnapshot(reader, question))
+        return await this.#tracked(this.#limitTime(reader, () => inSnapshot(reader, question)))
       } finally {
         this.#idle.push(reader)
       }
@@ -194,7 +232,30 @@ class OpenDatabase implements Database {
     }
   }
 
+  inLongSnapshot = async <Answer>(
+    work: (connection: DuckDBConnection) => Promise<Answer>,
+  ): Promise<Answer> => {
+    if (this.#isClosing) throw new MillraceError('store_unavailable', 'it is closing')
+    const reader = await this.#connect()
+    this.#long.add(reader)
+    try {
+      return await this.#tracked(inSnapshot(reader, work))
+    } catch (thrown) {
+      throw useError(thrown)
+    } finally {
+      this.#long.delete(reader)
+      reader.closeSync()
+    }
+  }
+
+  questionsUnderWay = (): Promise<unknown> => Promise.allSettled([...this.#underWay])
+
+  isClosing = (): boolean => this.#isClosing
+
   close = async (): Promise<void> => {
+    this.#isClosing = true
+    for (const reader of this.#long) reader.interrupt()
+    while (this.#long.size > 0) await this.questionsUnderWay()
     while (this.#asking > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     try {
       await this.writer.run('CHECKPOINT')
@@ -204,6 +265,19 @@ class OpenDatabase implements Database {
     for (const connection of [...this.#idle, this.writer]) connection.closeSync()
     this.#instance.closeSync()
     openFiles.delete(this.file)
+  }
+
+  async #connect(): Promise<DuckDBConnection> {
+    return attachDays(await this.#instance.connect(), this.days)
+  }
+
+  async #tracked<Answer>(answer: Promise<Answer>): Promise<Answer> {
+    this.#underWay.add(answer)
+    try {
+      return await answer
+    } finally {
+      this.#underWay.delete(answer)
+    }
   }
 
   async #enter(): Promise<void> {

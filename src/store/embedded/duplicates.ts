@@ -1,4 +1,5 @@
-import type { DuckDBConnection } from '@duckdb/node-api'
+import type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api'
+import { type ClosedKeys, eventKeyColumns } from './closed-keys.ts'
 import { type LookupTable, lookUp } from './lookup.ts'
 import { identityText, keyText, type Receipt } from './receipt.ts'
 
@@ -13,14 +14,18 @@ export interface Divided {
   readonly repeats: readonly Receipt[]
 }
 
-const columns = ['event_time', 'event_id', 'party_id', 'received_at']
-const events: LookupTable = { name: 'events', time: 'event_time', columns }
+const events: LookupTable = { name: 'events', time: 'event_time', columns: eventKeyColumns }
 // Receipts come in the order of their time, also when they are replayed.
-const repeats: LookupTable = { name: 'repeats', time: 'received_at', columns }
+const repeats: LookupTable = {
+  name: 'repeats',
+  time: 'received_at',
+  columns: ['event_time', 'event_id', 'party_id', 'received_at'],
+}
 
 /** Divides receipts whose event time is settled; the first in their order counts. */
 export async function divideReceipts(
   connection: DuckDBConnection,
+  closed: ClosedKeys,
   receipts: readonly Receipt[],
 ): Promise<Divided> {
   const first = new Map<string, Receipt>()
@@ -30,7 +35,7 @@ export async function divideReceipts(
     if (first.has(key)) further.set(receipt, key)
     else first.set(key, receipt)
   }
-  const stored = await findStored(connection, first)
+  const stored = await findStored(connection, closed, first)
   const fresh: Receipt[] = []
   for (const [key, receipt] of first) {
     if (stored.has(key)) further.set(receipt, key)
@@ -52,14 +57,21 @@ export async function divideReceipts(
 /** `receivedAt` of the stored events, by key. */
 async function findStored(
   connection: DuckDBConnection,
+  closed: ClosedKeys,
   first: ReadonlyMap<string, Receipt>,
 ): Promise<Map<string, number>> {
+  const keys = [...first.keys()]
   const wanted = [...first.values()].map(({ eventTime, eventId }) => ({ time: eventTime, eventId }))
   const stored = new Map<string, number>()
-  await lookUp(connection, events, wanted, ([eventTime, eventId, partyId, receivedAt]) => {
+  const visit = ([eventTime, eventId, partyId, receivedAt]: readonly DuckDBValue[]): void => {
     const key = keyText(eventTime as number, identityText(partyId as string, eventId as string))
     if (first.has(key)) stored.set(key, receivedAt as number)
-  })
+  }
+  await lookUp(connection, events, wanted, visit)
+  await closed.lookUp(
+    wanted.filter((_, index) => !stored.has(keys[index] as string)),
+    visit,
+  )
   return stored
 }
 

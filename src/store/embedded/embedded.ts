@@ -1,19 +1,37 @@
 import { statSync } from 'node:fs'
+import { join } from 'node:path'
 import type { DuckDBConnection } from '@duckdb/node-api'
 import { isMillraceError, MillraceError } from '../../event/error.ts'
 import { toError } from '../../lib/assert.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import type { Store } from '../store.ts'
+import { accountFor } from './accounting.ts'
+import { loadClosedKeys } from './closed-keys.ts'
 import { type DatabaseOptions, isFatal, openError } from './database.ts'
+import { readDays } from './day-states.ts'
 import { readDeadLetter, readDeadLetters, setReplayed } from './dead-letters.ts'
-import { countEvents, countRows, readEvents, readLogs, readPositions } from './questions.ts'
+import { countParty, readErasures } from './erase.ts'
+import { beginErasure, type ErasingContext, settleErasures } from './erasing.ts'
+import { readEvents } from './event-pages.ts'
+import { countSteps } from './funnel.ts'
+import { addKeptDays, removeKeptDays } from './kept-days.ts'
+import { dayName, dayNumber, fileNameOf, readManifest } from './manifest.ts'
+import { countEvents, countRows, readLogs, readProgress } from './questions.ts'
 import { openReopening, type Reopening } from './reopening.ts'
 import { deleteBefore, oldestKept } from './retention.ts'
+import { followCohorts } from './retention-cohorts.ts'
+import { type RewriteContext, type RewriteStep, rewriteDay } from './rewrite.ts'
+import { countSessions } from './sessions.ts'
+import { copyStore } from './snapshot.ts'
+import { findTop } from './top.ts'
+import { countParties, readExtent } from './uniques.ts'
 import { loadMemory, type WriterMemory, writeBatch } from './write.ts'
 
 export interface EmbeddedStoreOptions extends DatabaseOptions {
   /** For `lastWrittenAt` only: no clock decides where a row goes. */
   readonly clock?: Clock
+  /** Called after each step of writing a closed day; tests end the process there. */
+  readonly onRewriteStep?: (step: RewriteStep) => void | Promise<void>
 }
 
 /**
@@ -26,7 +44,7 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
   const reopening = await openReopening(options)
   const { writer, file } = await reopening.current()
   try {
-    return new EmbeddedStore(reopening, await loadMemory(writer), options.clock ?? systemClock)
+    return new EmbeddedStore(reopening, await loadMemory(writer), options)
   } catch (thrown) {
     await reopening.close()
     throw openError(thrown, file)
@@ -36,23 +54,38 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
 class EmbeddedStore implements Store {
   readonly #reopening: Reopening
   readonly #clock: Clock
+  readonly #memoryBytes: number
+  readonly #rewriting: RewriteContext
   /** Undefined after a failure: loaded at the next write. */
   #memory: WriterMemory | undefined
   #lastReceivedAt: number | null
   #lastWrittenAt: number | null = null
   /** The last change asked for; the next one waits for it. */
   #queue: Promise<unknown> = Promise.resolve()
+  /** The erasures that are being settled. */
+  #settling: Promise<unknown> = Promise.resolve()
   #closing: Promise<void> | undefined
 
-  constructor(reopening: Reopening, memory: WriterMemory, clock: Clock) {
+  constructor(reopening: Reopening, memory: WriterMemory, options: EmbeddedStoreOptions) {
     this.#reopening = reopening
-    this.#clock = clock
+    this.#clock = options.clock ?? systemClock
+    this.#memoryBytes = options.memoryBytes
+    this.#rewriting = {
+      database: () => reopening.current(),
+      change: (work) => this.#change((writer, known) => this.#changeDays(writer, known, work)),
+      onStep: options.onRewriteStep,
+    }
     this.#memory = memory
     this.#lastReceivedAt = memory.lastReceivedAt
   }
 
-  positions: Store['positions'] = (log, topic) =>
-    this.#ask((reader) => readPositions(reader, log, topic))
+  positions: Store['positions'] = async (log, topic) => {
+    const progress = await this.progress(log, topic)
+    return new Map([...progress].map(([partition, { offset }]) => [partition, offset]))
+  }
+
+  progress: Store['progress'] = (log, topic) =>
+    this.#ask((reader) => readProgress(reader, log, topic))
 
   logs: Store['logs'] = (topic) => this.#ask((reader) => readLogs(reader, topic))
 
@@ -61,6 +94,27 @@ class EmbeddedStore implements Store {
 
   counts: Store['counts'] = (range, filter) =>
     this.#ask((reader) => countEvents(reader, range, filter))
+
+  extent: Store['extent'] = (range, filter) =>
+    this.#ask((reader) => readExtent(reader, range, filter))
+
+  uniques: Store['uniques'] = (range, filter) =>
+    this.#ask((reader) => countParties(reader, range, filter))
+
+  top: Store['top'] = (dimension, range, filter, limit) =>
+    this.#ask((reader) => findTop(reader, dimension, range, filter, limit))
+
+  sessions: Store['sessions'] = (range, filter) =>
+    this.#ask((reader) => countSessions(reader, range, filter))
+
+  funnel: Store['funnel'] = (range, filter, steps) =>
+    this.#ask((reader) => countSteps(reader, range, filter, steps))
+
+  retention: Store['retention'] = (range, filter) =>
+    this.#ask((reader) => followCohorts(reader, range, filter))
+
+  accounting: Store['accounting'] = (range, filter) =>
+    this.#ask((reader) => accountFor(reader, range, filter))
 
   deadLetters: Store['deadLetters'] = (page) => this.#ask((reader) => readDeadLetters(reader, page))
 
@@ -85,6 +139,13 @@ class EmbeddedStore implements Store {
     this.#change(async (writer) => {
       const deleted = await deleteBefore(writer, oldestKept(days, now))
       if (deleted.rows === 0) return 0
+      const database = await this.#reopening.current()
+      for (const entry of deleted.closedDays) {
+        database.days.retire(
+          join(database.days.path, fileNameOf(entry)),
+          database.questionsUnderWay(),
+        )
+      }
       // The writer may remember claims and agents that are gone.
       this.#memory = await loadMemory(writer)
       await writer.run('CHECKPOINT').catch((thrown) => {
@@ -94,14 +155,53 @@ class EmbeddedStore implements Store {
       return deleted.events
     })
 
+  keepDays: Store['keepDays'] = (log, days) =>
+    this.#change((writer) => addKeptDays(writer, log, days))
+
+  forgetDays: Store['forgetDays'] = (log) => this.#change((writer) => removeKeptDays(writer, log))
+
+  partyRows: Store['partyRows'] = (partyId) => this.#ask((reader) => countParty(reader, partyId))
+
+  erasures: Store['erasures'] = (partyId) => this.#ask((reader) => readErasures(reader, partyId))
+
+  erase: Store['erase'] = (partyId, at) => beginErasure(this.#erasing, partyId, at)
+
+  settleErasures: Store['settleErasures'] = (before, now) => {
+    const settled = this.#settling.then(() => settleErasures(this.#erasing, before, now))
+    this.#settling = settled.catch(() => undefined)
+    return settled
+  }
+
+  snapshot: Store['snapshot'] = (folder) =>
+    this.#whileClosed((file, dayFiles) => copyStore(file, dayFiles, folder, this.#memoryBytes))
+
+  days: Store['days'] = () => this.#ask(readDays)
+
+  closeDay: Store['closeDay'] = async (day) => {
+    const number = dayNumber(day)
+    const written = await rewriteDay(this.#rewriting, number)
+    const [entry] =
+      written === undefined
+        ? await this.#ask((reader) => readManifest(reader, number, number))
+        : [written]
+    const { rows = 0, bytes = 0, version = 0 } = entry ?? {}
+    return { isWritten: written !== undefined, rows, bytes, version }
+  }
+
   health: Store['health'] = async () => {
-    const counted = await this.#ask(countRows)
-    const { file } = await this.#reopening.current()
+    const { closedDays, ...counted } = await this.#ask(countRows)
+    const { file, days } = await this.#reopening.current()
+    const unchecked = closedDays.filter(({ isUnchecked }) => isUnchecked)
+    const damaged = new Set([...days.findMissing(closedDays), ...unchecked])
     return {
       ...counted,
+      damagedDays: [...damaged].map(({ day }) => dayName(day)).sort(),
       lastReceivedAt: this.#lastReceivedAt,
       lastWrittenAt: this.#lastWrittenAt,
-      bytes: sizeOf(file) + sizeOf(`${file}.wal`),
+      bytes: closedDays.reduce(
+        (sum, entry) => sum + entry.bytes,
+        sizeOf(file) + sizeOf(`${file}.wal`),
+      ),
     }
   }
 
@@ -112,7 +212,9 @@ class EmbeddedStore implements Store {
 
   async #ask<Answer>(question: (reader: DuckDBConnection) => Promise<Answer>): Promise<Answer> {
     if (this.#closing) throw closed()
-    const database = await this.#reopening.current()
+    let database = await this.#reopening.current()
+    // It may be closed for a moment since; between this look and the question nothing can happen.
+    while (database.isClosing()) database = await this.#reopening.current()
     try {
       return await database.ask(question)
     } catch (thrown) {
@@ -131,6 +233,56 @@ class EmbeddedStore implements Store {
     return done
   }
 
+  /**
+   * Does what needs the file for itself; changes asked for later wait. Not while a day is written
+   * anew: closing the database would interrupt it.
+   */
+  async #whileClosed(
+    work: (file: string, dayFiles: readonly string[]) => Promise<void>,
+  ): Promise<void> {
+    const { days } = await this.#reopening.current()
+    await days.exclusively(() => {
+      if (this.#closing) throw closed()
+      const done = this.#queue.then(async () => {
+        const { writer } = await this.#reopening.current()
+        const entries = await readManifest(writer)
+        const dayFiles = entries.map((entry) => join(days.path, fileNameOf(entry)))
+        await this.#reopening.whileClosed((file) => work(file, dayFiles))
+      })
+      this.#queue = done.catch(() => undefined)
+      return done.catch((thrown) => {
+        throw changeError(thrown)
+      })
+    })
+  }
+
+  /** After a change of closed days the writer looks for events where they are now. */
+  async #changeDays<Answer>(
+    writer: DuckDBConnection,
+    memory: WriterMemory,
+    work: (writer: DuckDBConnection) => Promise<Answer>,
+  ): Promise<Answer> {
+    const answer = await work(writer)
+    memory.closed = await loadClosedKeys(writer)
+    return answer
+  }
+
+  /** After a change of an erasure the writer reads again what it knows of the tables. */
+  get #erasing(): ErasingContext {
+    return {
+      memoryBytes: this.#memoryBytes,
+      database: () => this.#reopening.current(),
+      ask: (question) => this.#ask(question),
+      change: (change) =>
+        this.#change(async (writer) => {
+          const answer = await change(writer)
+          this.#memory = await loadMemory(writer)
+          return answer
+        }),
+      whileClosed: (work) => this.#whileClosed(work),
+    }
+  }
+
   async #changeNow<Answer>(
     change: (writer: DuckDBConnection, memory: WriterMemory) => Promise<Answer>,
   ): Promise<Answer> {
@@ -139,7 +291,7 @@ class EmbeddedStore implements Store {
     })
     const { writer } = database
     try {
-      this.#memory ??= await loadMemory(writer)
+      if (this.#memory?.connection !== writer) this.#memory = await loadMemory(writer)
       const answer = await change(writer, this.#memory)
       this.#lastReceivedAt = this.#memory.lastReceivedAt
       return answer

@@ -1,6 +1,6 @@
 import { type DuckDBConnection, INTEGER, VARCHAR } from '@duckdb/node-api'
+import { appendRows, type Column } from '../../lib/duckdb-chunk.ts'
 import type { Position } from '../store.ts'
-import { appendRows, type Column } from './chunk.ts'
 import { literal, rowsOf } from './sql.ts'
 
 /** Log identity, topic and partition come with every row: inside they are one small number. */

@@ -5,7 +5,7 @@
  */
 
 /** What this version writes and reads. A change to the tables below is a new number. */
-export const formatVersion = 2
+export const formatVersion = 3
 
 /** The order of members is the code on disk: append only. */
 export const clockSources = ['client', 'wrong', 'absent', 'collector'] as const
@@ -17,7 +17,7 @@ const enumOf = (members: readonly string[]): string =>
 
 /**
  * - `partitions`: a small number for each log identity, topic and partition.
- * - `positions`: the next offset to read.
+ * - `positions`: the next offset to read, and the newest receipt before it that was no import.
  * - `agents`: user agents and what was made of them; the same few hundred come with every event.
  * - `events`: one row for each event, from its first receipt. `party_id` is '' for none;
  *   `page_view_id` is NULL when it is the first `page_view_chars` characters of `event_id`, and
@@ -26,12 +26,16 @@ const enumOf = (members: readonly string[]): string =>
  * - `repeats`: further receipts of stored events.
  * - `claims`: the event time of events whose clock was wrong or absent, found by a hash.
  * - `dead_letters`: by position.
+ * - `erasures`: see erase.ts; `party_id` only until what it names is deleted.
+ * - `kept_days`: whole days since 1970 that retention leaves, and the import that keeps each.
+ * - `closed_days`: the days whose rows are in a file of their own; see `ClosedDay`.
  */
 export const createTables = `
 CREATE TABLE meta (name VARCHAR NOT NULL, value VARCHAR NOT NULL);
 CREATE TABLE partitions (
   id INTEGER NOT NULL, log VARCHAR NOT NULL, topic VARCHAR NOT NULL, "partition" INTEGER NOT NULL);
-CREATE TABLE positions (partition_id INTEGER NOT NULL, next_offset BIGINT NOT NULL);
+CREATE TABLE positions (
+  partition_id INTEGER NOT NULL, next_offset BIGINT NOT NULL, received_at BIGINT);
 CREATE TABLE agents (
   id INTEGER NOT NULL, user_agent VARCHAR, name VARCHAR, family VARCHAR, vendor VARCHAR, type VARCHAR,
   version VARCHAR, device_category VARCHAR, os_family VARCHAR, os_version VARCHAR, os_vendor VARCHAR);
@@ -54,4 +58,12 @@ CREATE TABLE dead_letters (
   partition_id INTEGER NOT NULL, "offset" BIGINT NOT NULL,
   received_at BIGINT NOT NULL, code VARCHAR NOT NULL, message VARCHAR NOT NULL, source VARCHAR NOT NULL,
   value BLOB NOT NULL, schema VARCHAR NOT NULL, replayable BOOLEAN NOT NULL, replayed_at BIGINT);
+CREATE TABLE erasures (
+  party VARCHAR NOT NULL, erased_at BIGINT NOT NULL, party_id VARCHAR, events BIGINT,
+  repeats BIGINT NOT NULL, claims BIGINT NOT NULL, dead_letters BIGINT NOT NULL,
+  dropped BIGINT NOT NULL, final_at BIGINT);
+CREATE TABLE kept_days (day INTEGER NOT NULL, log VARCHAR NOT NULL);
+CREATE TABLE closed_days (
+  day INTEGER NOT NULL, version INTEGER NOT NULL, "rows" BIGINT NOT NULL, bytes BIGINT NOT NULL,
+  checksum BIGINT NOT NULL, last_received_at BIGINT NOT NULL, is_unchecked BOOLEAN NOT NULL);
 `

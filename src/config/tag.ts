@@ -1,0 +1,25 @@
+import { z } from 'zod'
+import { positive } from './units.ts'
+
+/** The script in the page. */
+export const tagSchema = z.strictObject({
+  /** The script's name: `/divolte.js`. */
+  name: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]+\.js$/)
+    .default('divolte.js'),
+  /** What is appended to the script's folder for events. */
+  eventSuffix: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]+$/)
+    .default('csc-event'),
+  partyCookie: z.string().min(1).default('_dvp'),
+  partyTimeoutDays: positive.default(730),
+  sessionCookie: z.string().min(1).default('_dvs'),
+  sessionTimeoutMinutes: positive.default(30),
+  /** The cookies' domain; unset, the host of the page. */
+  cookieDomain: z.string().min(1).optional(),
+  autoPageView: z.boolean().default(true),
+  /** How long the tag waits for one event before it goes on to the next. */
+  eventTimeoutMs: positive.default(750),
+})

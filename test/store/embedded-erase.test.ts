@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict'
+import { fork } from 'node:child_process'
+import { existsSync, globSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { DuckDBInstance } from '@duckdb/node-api'
+import { dayMs } from '../../src/lib/clock.ts'
+import { compactDatabase } from '../../src/store/embedded/compact.ts'
+import {
+  inFolder,
+  kill,
+  makeFolder,
+  openSmall,
+  removeFolder,
+  smallStore,
+} from './embedded-scene.ts'
+import { readAll } from './place.ts'
+import { batchOf, createRandom, makeDeadLetter, makeRow, noon, randomText } from './rows.ts'
+
+const random = createRandom(4)
+const party = `0:iq8k:${randomText(random)}`
+
+/** The files below a folder in which a text stands. */
+function filesWith(folder: string, text: string): string[] {
+  const files = globSync('**', { cwd: folder }).filter((name) =>
+    statSync(join(folder, name)).isFile(),
+  )
+  return files.filter((name) => readFileSync(join(folder, name)).includes(text))
+}
+
+/** Rows of a party in Parquet files, whose texts are compressed. */
+async function rowsInDays(folder: string): Promise<number> {
+  const instance = await DuckDBInstance.create(':memory:')
+  const connection = await instance.connect()
+  const sql = `SELECT count(*)::INT FROM read_parquet('${folder}/days/*') WHERE party_id = '${party}'`
+  const rows = (await connection.runAndReadAll(sql)).getRows()
+  connection.closeSync()
+  instance.closeSync()
+  return rows[0]?.[0] as number
+}
+
+test('after an erasure no byte of the party is left in the folder, not in free blocks either', () =>
+  inFolder(async (store, folder) => {
+    const rows = Array.from({ length: 3_000 }, (_, n) =>
+      makeRow({
+        partyId: n % 10 === 0 ? party : `0:iq8k:${randomText(random)}`,
+        eventId: randomText(random),
+        eventTime: noon + n - (n % 3) * dayMs,
+        location: n % 10 === 0 ? `https://shop.example/?me=${party}` : null,
+        offset: n,
+      }),
+    )
+    const letter = makeDeadLetter(9_000, { value: Buffer.from(`p=${party}&broken`) })
+    await store.write({ rows, deadLetters: [letter], positions: [] })
+    await store.closeDay('2026-03-08')
+    assert.equal(await rowsInDays(folder), 100)
+    assert.notDeepEqual(filesWith(folder, party), [])
+    await store.erase(party, noon + dayMs)
+    assert.equal((await store.partyRows(party)).events, 0)
+    // Deleted is not erased: this is what the compaction is for.
+    assert.notDeepEqual(filesWith(folder, party), [])
+    await store.settleErasures(noon + dayMs, noon + dayMs)
+    assert.deepEqual(filesWith(folder, party), [])
+    assert.equal(await rowsInDays(folder), 0)
+    assert.equal(globSync('days/2026-03-08.*', { cwd: folder }).length, 1)
+    assert.equal((await readAll(store)).length, 2_700)
+    await store.write(batchOf(...rows))
+    assert.deepEqual(filesWith(folder, party), [])
+    const [erasure] = await store.erasures(party)
+    assert.deepEqual(erasure?.deleted, { events: 300, repeats: 0, claims: 0, deadLetters: 1 })
+    assert.equal(erasure?.dropped, 300)
+  }))
+
+test('after kill -9 at any moment of erasing and compacting, nothing else is lost and nothing comes back', async () => {
+  const folder = makeFolder()
+  let promised = -1
+  try {
+    for (let round = 0; round < 4; round++) {
+      const child = fork(join(import.meta.dirname, 'embedded-eraser.ts'), [folder])
+      const started = new Promise((resolve) => child.once('message', resolve))
+      child.on('message', (n: number) => {
+        promised = n
+      })
+      await started
+      await sleep(random() * 120)
+      await kill(child)
+      const store = await openSmall(folder)
+      assert.ok(!existsSync(join(folder, 'store.duckdb.fresh')))
+      const parties = (await readAll(store)).map(({ partyId }) => String(partyId))
+      for (let n = 0; n <= promised; n++) {
+        assert.ok(parties.includes(`kept-${n}-`), `kept-${n} of ${promised}`)
+        assert.ok(!parties.includes(`erased-${n}-`), `erased-${n} of ${promised}`)
+      }
+      await store.settleErasures(noon + dayMs, noon + dayMs)
+      const erasures = await store.erasures()
+      assert.ok(erasures.every(({ finalAt }) => finalAt !== null))
+      assert.ok(erasures.length > promised)
+      // One more may be written whose erasure was not asked for yet.
+      for (let n = 0; n < erasures.length; n++) {
+        assert.deepEqual(filesWith(folder, `erased-${n}-`), [], `erased-${n}`)
+      }
+      await store.close()
+    }
+  } finally {
+    removeFolder(folder)
+  }
+})
+
+test('a compaction that fails leaves the file as it was', async () => {
+  const folder = makeFolder()
+  const file = join(folder, 'store.duckdb')
+  try {
+    const store = await openSmall(folder)
+    const rows = Array.from({ length: 20_000 }, (_, offset) =>
+      makeRow({ eventId: randomText(random), offset }),
+    )
+    await store.write(batchOf(...rows))
+    await store.close()
+    const bytes = readFileSync(file)
+    // A disk that gives back other bytes than it took.
+    bytes.fill(7, 16_384)
+    writeFileSync(file, bytes)
+    await assert.rejects(compactDatabase(file, smallStore.memoryBytes))
+    assert.deepEqual(readFileSync(file), bytes)
+    assert.deepEqual(globSync('store.duckdb.*', { cwd: folder }), [])
+  } finally {
+    removeFolder(folder)
+  }
+})
+
+test('what a compaction that was killed left behind goes when the store is opened', async () => {
+  const folder = makeFolder()
+  try {
+    await (await openSmall(folder)).close()
+    for (const name of ['store.duckdb.fresh', 'store.duckdb.fresh.wal']) {
+      writeFileSync(join(folder, name), party)
+    }
+    await (await openSmall(folder)).close()
+    assert.deepEqual(filesWith(folder, party), [])
+  } finally {
+    removeFolder(folder)
+  }
+})
