@@ -64,7 +64,7 @@ interface StoredSlot {
 }
 
 function isFresh(stored: StoredSlot | undefined, marks: Marks): boolean {
-  return stored !== undefined
+  return stored !== undefined && hasSeen(stored.seen, marks)
 }
 
 function restingAt(now: number): (stored: StoredSlot | undefined) => boolean {
@@ -151,7 +151,7 @@ async function sumUp(
   const sum = createTally()
   const missing = new Set([...marks.keys()].filter((slot) => slot !== wholeDaySlot))
   const query = `SELECT ${slotColumns}, repeats, counts, items, parties FROM tallies WHERE day = ? AND slot >= 0`
-  let isResting1 = false
+  let hasResting = false
   let state: string | undefined
   do {
     const page = await session.page(query, [day.name], { rowsMax: 50, state })
@@ -160,7 +160,7 @@ async function sumUp(
       const stored = slotOfRow(row)
       if (!isFresh(stored, marks.get(slot) ?? {})) {
         if (!isResting(stored)) return false
-        isResting1 = true
+        hasResting = true
       }
       missing.delete(slot)
       addTally(sum, tallyOf(row))
@@ -174,7 +174,7 @@ async function sumUp(
   )
   const number = nextNumber(before && slotOfRow(before), clock)
   // A day with a slot that rests has seen nothing for certain: the next question looks again.
-  const seen = isResting1 ? {} : (marks.get(wholeDaySlot) ?? {})
+  const seen = hasResting ? {} : (marks.get(wholeDaySlot) ?? {})
   await writeTally(session, day.name, wholeDaySlot, sum, seen, number, clock)
   return true
 }
