@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { openStore } from '../src/cli/backends.ts'
+import { readOwner } from '../src/cli/owner.ts'
 import { loadConfig } from '../src/config.ts'
 import { createIdentifier, createPageViewId } from '../src/event/identifier.ts'
 import { dayMs, dayOf } from '../src/lib/clock.ts'
 import type { Row, Store } from '../src/store/store.ts'
-import { machine, median, residentMiB } from './process.ts'
+import { machine, median, residentMiB, runLoad, startNode, stopProcess } from './process.ts'
 import { pageAddress, userAgent } from './requests.ts'
 
 /**
@@ -23,7 +24,8 @@ const days = 90
 const closedDays = 82
 const rounds = 9
 const batchRows = 10_000
-const loadSeconds = 10
+const loadSeconds = 15
+const loadRate = 2_000
 const start = Math.floor(Date.now() / dayMs - days + 1) * dayMs
 const always = { from: start, to: start + days * dayMs }
 const persons = { bots: 'exclude' } as const
@@ -311,33 +313,37 @@ async function repeatDay(store: Store): Promise<void> {
   say(`a closed day again: ${inserted} of ${rows.length} stored, ${speed} rows/s (claim ≥ 20,000)`)
 }
 
-async function askUnderLoad(store: Store): Promise<void> {
-  let isDone = false
-  let peakMiB = 0
-  let stored = 0
-  const writing = (async () => {
-    for (let tick = 0; !isDone; tick++) {
-      const rows: Row[] = []
-      while (rows.length < 400) {
-        const party = parties[Math.floor(random() * partyCount)] as Party
-        rows.push(...sessionAt(always.to - 500_000 + tick * 200, party, 2 * total + stored))
-      }
-      stored += (await store.write({ rows, deadLetters: [], positions: [] }))?.inserted ?? 0
-      peakMiB = Math.max(peakMiB, residentMiB(process.pid))
-      await sleep(200)
+/** `millrace start` over this folder, with requests coming in while the questions are asked. */
+async function askUnderLoad(data: string): Promise<void> {
+  const cli = new URL('../src/cli/millrace.ts', import.meta.url).pathname
+  const ports = ['--collect-port', '0', '--api-port', '0']
+  const args = [cli, 'start', ...ports, '--data', data, '--accept-log']
+  const env = { MILLRACE_COLLECT_REQUESTS_PER_SECOND_MAX: '0' }
+  const millrace = await startNode(args, /Demo page/, env)
+  try {
+    const port = Number(/:(\d+)/.exec(millrace.line)?.[1])
+    const { url } = (await readOwner(data)) ?? { url: '' }
+    const load = runLoad(port, { requests: loadSeconds * loadRate, rate: loadRate })
+    let isDone = false
+    void load.finally(() => {
+      isDone = true
+    })
+    let asked = 0
+    let peakMiB = 0
+    for (; !isDone; asked++) {
+      const question = ['counts', 'uniques', 'top-items'][asked % 3]
+      const answer = await fetch(`${url}/api/${question}?last=90d`)
+      if (!answer.ok) throw new Error(await answer.text())
+      await answer.arrayBuffer()
+      peakMiB = Math.max(peakMiB, residentMiB(millrace.pid))
     }
-  })()
-  const end = performance.now() + loadSeconds * 1_000
-  let asked = 0
-  while (performance.now() < end) {
-    for (const [, ask] of questions) await ask(store)
-    asked += questions.length
+    const { requests, refused, seconds } = await load
+    say(
+      `millrace start: ${asked} questions beside ${Math.round((requests - refused) / seconds)} events/s stored on their way: resident at most ${peakMiB.toFixed(0)} MiB (claim ≤ 1,024)`,
+    )
+  } finally {
+    await stopProcess(millrace)
   }
-  isDone = true
-  await writing
-  say(
-    `${asked} questions in ${loadSeconds} s beside ${Math.round(stored / loadSeconds)} events/s: resident at most ${peakMiB.toFixed(0)} MiB with the benchmark's own parties (claim ≤ 1,024)`,
-  )
 }
 
 function say(line: string): void {
@@ -355,8 +361,8 @@ try {
   await compare(store, bare)
   bare.close()
   await repeatDay(store)
-  await askUnderLoad(store)
   await store.close()
+  await askUnderLoad(config.data)
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

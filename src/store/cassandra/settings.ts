@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { MillraceError } from '../../event/error.ts'
 import { toError } from '../../lib/assert.ts'
+import type { HistoryTarget } from '../history.ts'
 import type { Store } from '../store.ts'
+import { openHistoryTarget } from './adopt.ts'
 import { openCassandraStore } from './cassandra.ts'
 import { prepareKeyspace } from './migrate.ts'
 import type { SessionOptions, TlsOptions } from './session.ts'
@@ -28,6 +30,11 @@ export async function openConfiguredStore(
 ): Promise<Store> {
   const { expectedEventsPerDay } = settings
   return openCassandraStore({ ...sessionOf(settings), retentionDays, expectedEventsPerDay })
+}
+
+/** @throws MillraceError see `openHistoryTarget` */
+export function openConfiguredHistory(settings: CassandraSettings): Promise<HistoryTarget> {
+  return openHistoryTarget(sessionOf(settings))
 }
 
 /** Makes keyspace and tables; see `prepareKeyspace`. */

@@ -4,16 +4,18 @@ import type { DuckDBConnection } from '@duckdb/node-api'
 import { isMillraceError, MillraceError } from '../../event/error.ts'
 import { toError } from '../../lib/assert.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
+import type { HistorySource } from '../history.ts'
 import type { Store } from '../store.ts'
 import { accountFor } from './accounting.ts'
 import { loadClosedKeys } from './closed-keys.ts'
 import { type DatabaseOptions, isFatal, openError } from './database.ts'
 import { readDays } from './day-states.ts'
 import { readDeadLetter, readDeadLetters, setReplayed } from './dead-letters.ts'
-import { countParty, readErasures } from './erase.ts'
+import { countParty, readErasures, readSalt } from './erase.ts'
 import { beginErasure, type ErasingContext, settleErasures } from './erasing.ts'
 import { readEvents } from './event-pages.ts'
 import { countSteps } from './funnel.ts'
+import { countRepeats, readRepeats } from './history.ts'
 import { addKeptDays, removeKeptDays } from './kept-days.ts'
 import { dayName, dayNumber, fileNameOf, readManifest } from './manifest.ts'
 import { countEvents, countRows, readLogs, readProgress } from './questions.ts'
@@ -40,7 +42,9 @@ export interface EmbeddedStoreOptions extends DatabaseOptions {
  * @throws MillraceError `store_locked` with the owner's process id, `store_version`,
  *   `store_corrupt`, `store_unavailable` (the disk is full, or the folder can't be written)
  */
-export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<Store> {
+export async function openEmbeddedStore(
+  options: EmbeddedStoreOptions,
+): Promise<Store & HistorySource> {
   const reopening = await openReopening(options)
   const { writer, file } = await reopening.current()
   try {
@@ -51,7 +55,7 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
   }
 }
 
-class EmbeddedStore implements Store {
+class EmbeddedStore implements Store, HistorySource {
   readonly #reopening: Reopening
   readonly #clock: Clock
   readonly #memoryBytes: number
@@ -120,6 +124,14 @@ class EmbeddedStore implements Store {
 
   deadLetter: Store['deadLetter'] = (position) =>
     this.#ask((reader) => readDeadLetter(reader, position))
+
+  repeats: HistorySource['repeats'] = (range, limit, after) =>
+    this.#ask((reader) => readRepeats(reader, range, limit, after))
+
+  countRepeats: HistorySource['countRepeats'] = (range) =>
+    this.#ask((reader) => countRepeats(reader, range))
+
+  erasureSalt: HistorySource['erasureSalt'] = () => this.#ask(readSalt)
 
   write: Store['write'] = (batch) =>
     this.#change(async (writer, memory) => {

@@ -273,7 +273,8 @@ async function findLetters(
   }
 }
 
-async function readSalt(connection: DuckDBConnection): Promise<string | undefined> {
+/** What the parties' hashes are made with. */
+export async function readSalt(connection: DuckDBConnection): Promise<string | undefined> {
   const rows = await rowsOf(connection, `SELECT value FROM meta WHERE name = 'erasure_salt'`)
   return rows[0]?.[0] as string | undefined
 }
