@@ -4,12 +4,10 @@ import { join } from 'node:path'
 import { openLogs, openStore } from '../src/cli/backends.ts'
 import { loadConfig } from '../src/config.ts'
 import { openConsumer } from '../src/consume/consume.ts'
-import { type Event, Source } from '../src/event/event.ts'
-import { encodeEvent, eventRecordSchema } from '../src/event/record.ts'
 import { systemClock } from '../src/lib/clock.ts'
 import { storeGroup } from '../src/log/log.ts'
+import { fillLog } from './events.ts'
 import { machine, median } from './process.ts'
-import { jsonEvent, pageAddress, userAgent } from './requests.ts'
 
 /**
  * Claim: the consumer moves at least 50,000 events a second from the log into the store.
@@ -26,17 +24,7 @@ async function run(): Promise<number> {
   const store = await openStore(config)
 
   try {
-    for (let first = 0; first < total; first += 2_000) {
-      const records = Array.from({ length: 2_000 }, (_, at) => {
-        const event = eventOf(first + at)
-        return {
-          key: event.partyId ?? '',
-          value: encodeEvent(event),
-          schema: eventRecordSchema.fingerprint,
-        }
-      })
-      await logs.events.append(records)
-    }
+    await fillLog(logs.events, total)
     const cpuBefore = process.cpuUsage()
     const startedAt = performance.now()
     const consumer = await openConsumer(config.consume, { ...logs, store, clock: systemClock })
@@ -59,53 +47,6 @@ async function run(): Promise<number> {
     await store.close()
     await logs.close()
     rmSync(folder, { recursive: true, force: true })
-  }
-}
-
-function eventOf(index: number): Event {
-  const now = Date.now()
-  const sent = jsonEvent(index)
-  return {
-    eventId: sent.eventId as Event['eventId'],
-    partyId: sent.partyId as Event['partyId'],
-    sessionId: sent['sessionId'] as Event['sessionId'],
-    pageViewId: sent['pageViewId'] as Event['pageViewId'],
-    eventType: 'preview',
-    eventTime: now,
-    clockSource: 'client',
-    receivedAt: now,
-    clientTime: now,
-    location: pageAddress(index),
-    referer: 'https://www.example.org/search?q=shoes',
-    remoteAddress: '192.0.2.0',
-    parameters: JSON.stringify(sent['parameters']),
-    itemId: String(100_000 + (index % 5_000)),
-    sequence: 0,
-    firstInSession: true,
-    newParty: true,
-    duplicate: false,
-    corrupt: false,
-    viewportWidth: 1280,
-    viewportHeight: 720,
-    screenWidth: 1440,
-    screenHeight: 860,
-    devicePixelRatio: 2,
-    userAgent: userAgent(index),
-    agent: {
-      name: 'Chrome',
-      family: 'Chrome',
-      vendor: 'Google',
-      type: 'browser',
-      version: '120.0.0.0',
-      deviceCategory: 'desktop',
-      osFamily: 'Linux',
-      osVersion: null,
-      osVendor: null,
-    },
-    bot: null,
-    privacy: null,
-    source: Source.Tag,
-    country: 'NL',
   }
 }
 

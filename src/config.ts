@@ -7,9 +7,11 @@ import { z } from 'zod'
 import { apiSchema } from './config/api.ts'
 import { cassandraFaults, cassandraSchema } from './config/cassandra.ts'
 import { collectSchema } from './config/collect.ts'
-import { consumeSchema } from './config/consume.ts'
+import { consumeFaults, consumeSchema } from './config/consume.ts'
 import { kafkaFaults, kafkaSchema } from './config/kafka.ts'
 import { logSchema } from './config/log.ts'
+import { recommendSchema } from './config/recommend.ts'
+import { spoolSchema } from './config/spool.ts'
 import { storeSchema } from './config/store.ts'
 import { tagSchema } from './config/tag.ts'
 import { MillraceError } from './event/error.ts'
@@ -27,9 +29,11 @@ const sections = {
   api: apiSchema,
   log: logSchema,
   kafka: kafkaSchema,
+  spool: spoolSchema,
   store: storeSchema,
   cassandra: cassandraSchema,
   consume: consumeSchema,
+  recommend: recommendSchema,
 }
 
 const configSchema = z.strictObject({
@@ -40,9 +44,11 @@ const configSchema = z.strictObject({
   api: apiSchema.prefault({}),
   log: logSchema.prefault({}),
   kafka: kafkaSchema.prefault({}),
+  spool: spoolSchema.prefault({}),
   store: storeSchema.prefault({}),
   cassandra: cassandraSchema.prefault({}),
   consume: consumeSchema.prefault({}),
+  recommend: recommendSchema.prefault({}),
 })
 
 /** The whole configuration, every setting decided. */
@@ -63,6 +69,7 @@ const shortNames: Readonly<Record<string, Path>> = {
   MILLRACE_LOG: ['log', 'backend'],
   MILLRACE_STORE: ['store', 'backend'],
   MILLRACE_RETENTION_DAYS: ['store', 'retentionDays'],
+  MILLRACE_RECORD_SCHEMA: ['consume', 'recordSchema'],
 }
 
 /** Environment variable → setting, for every setting there is. */
@@ -157,6 +164,9 @@ const cassandraGoesTogether: Rule = ({ cassandra }) =>
 
 const kafkaGoesTogether: Rule = ({ kafka }) => kafkaFaults(kafka).join('; ') || undefined
 
+const consumeGoesTogether: Rule = ({ consume, log }) =>
+  consumeFaults(consume, log.backend).join('; ') || undefined
+
 const rules: readonly Rule[] = [
   apiBeyondLoopbackNeedsToken,
   tokenIsLongEnough,
@@ -164,6 +174,7 @@ const rules: readonly Rule[] = [
   proxiesAreAddresses,
   kafkaGoesTogether,
   cassandraGoesTogether,
+  consumeGoesTogether,
 ]
 
 /** True for the names and addresses of this machine alone. */

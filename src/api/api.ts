@@ -6,6 +6,7 @@ import type { TakeAlong } from '../export/take-along.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { FlowHealth } from '../query/health.ts'
 import type { QueryStore } from '../query/query.ts'
+import type { RecommendService } from '../recommend/service.ts'
 import { addBackupRoutes } from './backup.ts'
 import { addCloseRoute, type CloseParts } from './close.ts'
 import { addEraseRoutes } from './erase.ts'
@@ -16,6 +17,8 @@ import { addImportRoutes, type ImportParts } from './import.ts'
 import { createLiveStreams, type LiveEvent, type LiveStreams, liveDefaults } from './live.ts'
 import { addLoginRoutes, createSessions, wantsPage } from './login.ts'
 import { openPages, publicPaths } from './pages.ts'
+import { addReconcileRoute, type ReconcileParts } from './reconcile.ts'
+import { addRecommendRoutes } from './recommend.ts'
 import { addReplayRoutes, type ReplayParts } from './replay.ts'
 import { addRoutes } from './routes.ts'
 import { openApiDocument } from './schema.ts'
@@ -52,8 +55,12 @@ export interface ApiParts extends ReplayParts {
   readonly metrics?: () => Promise<string>
   /** Takes imported rows; without it there is nothing at /api/imports. */
   readonly imports?: ImportParts
+  /** Recommends; without it there is nothing at /api/recommendations. */
+  readonly recommend?: RecommendService
   /** Closes days; without it there is nothing at /api/close. */
   readonly close?: CloseParts['close']
+  /** Compares log and store; without it there is nothing at /api/reconcile. */
+  readonly reconcile?: ReconcileParts['reconcile']
   /** A secret of this run, which the command line reads from the data folder. */
   readonly runToken: string
 }
@@ -164,7 +171,11 @@ async function addParts(app: FastifyInstance, context: RouteContext): Promise<vo
   if (parts.close !== undefined) {
     addCloseRoute(app, { close: parts.close, onError }, context.signal)
   }
+  if (parts.reconcile !== undefined) {
+    addReconcileRoute(app, { reconcile: parts.reconcile, onError }, context.signal)
+  }
   if (parts.imports !== undefined) addImportRoutes(app, parts.imports)
+  if (parts.recommend !== undefined) addRecommendRoutes(app, parts.recommend, parts.clock)
 }
 
 function addTakeAlongRoutes(app: FastifyInstance, { parts, onError, signal }: RouteContext): void {

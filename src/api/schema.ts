@@ -2,6 +2,7 @@ import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import { errorTable } from '../event/error.ts'
 import type { ParameterNotes } from '../query/query.ts'
 import type * as Answer from './answer.ts'
+import { recommendSchemas } from './recommend-answer.ts'
 
 /** The shapes of answer.ts as JSON Schema, for /api/openapi.json; and what bodies must be. */
 
@@ -249,6 +250,7 @@ export const answerSchemas = {
     version: text,
     now: time,
   }),
+  ...recommendSchemas,
   error: object<Answer.ErrorAnswer>({ error }),
 } as const satisfies Record<string, JsonSchema>
 
@@ -358,7 +360,7 @@ export function answerResponses(answer: AnswerName): RouteSchema['response'] {
   return responses(answerSchemas[answer])
 }
 
-function responses(answer: JsonSchema): RouteSchema['response'] {
+export function responses(answer: JsonSchema): RouteSchema['response'] {
   return {
     200: { description: 'The answer', ...answer },
     '4xx': { description: 'The request is at fault', ...answerSchemas.error },

@@ -40,18 +40,32 @@ export function createLifecycle(): Lifecycle {
  * exit code; a second signal ends the process at once.
  */
 export async function runUntilSignal(open: (lifecycle: Lifecycle) => Promise<void>): Promise<void> {
-  const lifecycle = createLifecycle()
   // Listened for before anything is open, so that no signal finds a half-open process.
   const signalled = nextSignal()
+  await runUntil(signalled, open, () => {
+    for (const again of signals) process.once(again, () => process.exit(130))
+  })
+}
+
+/**
+ * Opens stages and runs until `told` resolves with a reason, or a stage faults, then stops in order.
+ * Sets the exit code.
+ */
+export async function runUntil(
+  told: Promise<string>,
+  open: (lifecycle: Lifecycle) => Promise<void>,
+  onStopping: () => void = () => {},
+): Promise<void> {
+  const lifecycle = createLifecycle()
   try {
     await open(lifecycle)
-    const end = await Promise.race([signalled, lifecycle.failed])
+    const end = await Promise.race([told, lifecycle.failed])
     if (end instanceof Error) {
       printError(end)
       process.exitCode = 1
     } else {
       logLine(`${end}: stopping`)
-      for (const again of signals) process.once(again, () => process.exit(130))
+      onStopping()
     }
   } finally {
     await lifecycle.stopAll()

@@ -8,6 +8,7 @@ import { consumeCommand } from './consume.ts'
 import { countCommand } from './count.ts'
 import { deadLettersCommand } from './dead-letters.ts'
 import { doctorCommand } from './doctor.ts'
+import { drainCommand } from './drain.ts'
 import { eraseCommand } from './erase.ts'
 import { eventsCommand } from './events.ts'
 import { exportCommand } from './export.ts'
@@ -15,12 +16,15 @@ import { funnelCommand } from './funnel.ts'
 import { healthCommand } from './health.ts'
 import { importCommand } from './import.ts'
 import { initCommand } from './init.ts'
+import { migrateCommand } from './migrate.ts'
 import { partyCommand } from './party.ts'
+import { reconcileCommand } from './reconcile.ts'
 import { replayCommand } from './replay.ts'
 import { restoreCommand } from './restore.ts'
 import { retentionCommand } from './retention.ts'
 import { serveCommand } from './serve.ts'
 import { sessionsCommand } from './sessions.ts'
+import { recommendCommand } from './recommend.ts'
 import { simulateCommand } from './simulate.ts'
 import { startCommand } from './start.ts'
 import { printError } from './terminal.ts'
@@ -52,13 +56,17 @@ const program = new Command('millrace')
   .addCommand(replayCommand())
   .addCommand(partyCommand())
   .addCommand(eraseCommand())
+  .addCommand(drainCommand())
   .addCommand(exportCommand())
   .addCommand(backupCommand())
   .addCommand(restoreCommand())
   .addCommand(doctorCommand())
   .addCommand(closeCommand())
   .addCommand(importCommand())
+  .addCommand(recommendCommand())
   .addCommand(simulateCommand())
+  .addCommand(migrateCommand())
+  .addCommand(reconcileCommand())
 
 try {
   await program.parseAsync()

@@ -79,3 +79,13 @@ function collectSetting(
   }
   return [...before, [text.slice(0, equals), text.slice(equals + 1)]]
 }
+
+const workersMax = 256
+
+export function parseWorkers(text: string): number {
+  const count = parseInteger(text)
+  if (count < 1 || count > workersMax) {
+    throw new InvalidArgumentError(`It must be from 1 to ${workersMax}.`)
+  }
+  return count
+}

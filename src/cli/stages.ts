@@ -6,11 +6,12 @@ import type { ReplayRequest } from '../api/replay.ts'
 import { type Collector, openCollector } from '../collect/collect.ts'
 import { latenessMs } from '../collect/enrich.ts'
 import { eventOfRejection } from '../collect/replay.ts'
-import { buildTagScript } from '../collect/script.ts'
+import { openTagScripts } from '../collect/script.ts'
 import type { Config } from '../config.ts'
 import { closeDays, closeDueDays, createDayCloser } from '../consume/close.ts'
 import { type Consumer, openConsumer, tailRows } from '../consume/consume.ts'
 import { settleErasures } from '../consume/erase.ts'
+import { reconcileLogs } from '../consume/reconcile.ts'
 import { type ReplayProgress, type ReplayResult, replayLog } from '../consume/replay.ts'
 import { type DeadLetterReplay, replayDeadLetters } from '../consume/replay-dead-letters.ts'
 import { MillraceError } from '../event/error.ts'
@@ -19,10 +20,13 @@ import { createImportTarget, type ImportTarget } from '../import/target.ts'
 import { toError } from '../lib/assert.ts'
 import { systemClock } from '../lib/clock.ts'
 import { type Log, storeGroup } from '../log/log.ts'
+import type { RecommendService } from '../recommend/service.ts'
 import type { Store } from '../store/store.ts'
 import { type Logs, openLogs, openStore } from './backends.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { readOwner, removeOwner, writeOwner } from './owner.ts'
+import { forgetting, publicRecommendations } from './recommend-stage.ts'
+import { reconcileOptionsOf } from './reconcile.ts'
 import { createTakeAlong, settleMs } from './take-along.ts'
 import { logLine } from './terminal.ts'
 import { version } from './version.ts'
@@ -32,6 +36,12 @@ import { version } from './version.ts'
 /** Opens both logs and frees their old segments from time to time. */
 export async function openLogStage(config: Config, lifecycle: Lifecycle): Promise<Logs> {
   const logs = await openLogs(config)
+  keepLogs(config, logs, lifecycle)
+  return logs
+}
+
+/** Frees old segments of the logs from time to time, and closes them at the end. */
+export function keepLogs(config: Config, logs: Logs, lifecycle: Lifecycle): void {
   lifecycle.onStop('log', () => logs.close())
   every(config.consume.housekeepingMs, lifecycle, async () => {
     for (const log of [logs.events, logs.rejected]) {
@@ -39,7 +49,6 @@ export async function openLogStage(config: Config, lifecycle: Lifecycle): Promis
       if (freed > 0) logLine(`freed ${freed} bytes of the log ${log.topic}`)
     }
   })
-  return logs
 }
 
 /** The store, owned by this process from here on. @throws MillraceError `owner_present` */
@@ -111,6 +120,7 @@ function closeDaysFromTimeToTime(
 
 interface ApiStageParts {
   readonly logs: Logs
+  readonly recommend?: RecommendService | undefined
   readonly store: Store
   readonly consumer?: Consumer
   readonly collectorUrl?: () => string | null
@@ -136,7 +146,7 @@ export async function openApiStage(
       problem: await problemOf(parts, consumer),
       collectorUrl: parts.collectorUrl?.() ?? null,
     }),
-    live: (signal) => tailRows(logs.events, signal),
+    live: (signal) => tailRows(logs.events, signal, logs.foreign),
     schemaText: (fingerprint) => logs.events.schema(fingerprint),
     replay: (request, onProgress) => replayBoth(config, parts, request, onProgress),
     replayDeadLetters: (which) => replayDeadLetters(which, deadLetterReplay(config, parts)),
@@ -145,8 +155,15 @@ export async function openApiStage(
       if (day !== undefined) return closeDays(store, [{ day }], options)
       return closeDueDays({ events: logs.events, store, clock: systemClock }, options)
     },
+    reconcile: (request, onProgress) =>
+      reconcileLogs(
+        { ...logs, store, clock: systemClock },
+        { ...reconcileOptionsOf(config), ...request },
+        onProgress,
+      ),
     imports: { ...importTargetOf(config, store), bodyBytesMax },
-    takeAlong,
+    takeAlong: forgetting(takeAlong, parts.recommend),
+    ...(parts.recommend !== undefined && { recommend: parts.recommend }),
     onError: (thrown) => logLine(`api: ${toError(thrown).stack}`),
   })
   lifecycle.onStop('api', () => api.stop())
@@ -174,6 +191,8 @@ async function problemOf(
 ): Promise<string | null> {
   const trouble = consumer?.trouble()
   if (trouble) return trouble.message
+  const away = logs.spooling?.trouble
+  if (away !== undefined) return `events go to the spool: ${away.message}`
   if (collectorUrl === undefined) return null
   return logs.events.check().then(
     () => null,
@@ -202,7 +221,7 @@ async function replayBoth(
   request: ReplayRequest,
   onProgress: (progress: ReplayProgress) => void,
 ): Promise<ReplayResult> {
-  const options = { ...config.consume, ...request }
+  const options = { ...config.consume, ...request, foreign: logs.foreign }
   const first = await replayLog(logs.events, store, systemClock, options, onProgress)
   const second = await replayLog(logs.rejected, store, systemClock, options, onProgress)
   return {
@@ -219,14 +238,31 @@ export async function openCollectStage(
   registry: Registry,
   lifecycle: Lifecycle,
   apiUrl: string | null,
+  recommend?: RecommendService,
 ): Promise<Collector> {
-  const script = await buildTagScript(config.tag)
+  refuseForeign(config, logs)
+  const scripts = await openTagScripts(config.tag)
   const collector = await openCollector(
     { ...config.collect, name: config.tag.name, eventSuffix: config.tag.eventSuffix },
-    { ...logs, script, registry, apiUrl, clock: systemClock, onLine: logLine },
+    {
+      ...logs,
+      scripts,
+      registry,
+      apiUrl,
+      clock: systemClock,
+      onLine: logLine,
+      ...(recommend !== undefined && { recommendations: publicRecommendations(recommend) }),
+    },
   )
   lifecycle.onStop('collector', () => collector.stop())
   return collector
+}
+
+/** Nobody has checked that a topic of others keeps what the collector promises. */
+function refuseForeign({ consume }: Config, { foreign }: Logs): void {
+  if (foreign === undefined) return
+  const is = `consume.recordSchema (MILLRACE_RECORD_SCHEMA) is ${consume.recordSchema}`
+  throw new MillraceError('config_invalid', `${is}: the collector needs a topic of its own`)
 }
 
 /** What a Prometheus server should alarm on, beside the collector's own counters. */
@@ -256,13 +292,28 @@ export function registerPipelineMetrics(registry: Registry, logs: Logs, store?: 
   )
 }
 
-function gauge(registry: Registry, name: string, help: string, read: () => Promise<number>): void {
+/**
+ * A number that is read when it is asked for; left out while it cannot be had. Of several workers
+ * the largest counts unless their numbers are parts of a sum.
+ */
+export function gauge(
+  registry: Registry,
+  name: string,
+  help: string,
+  read: () => Promise<number>,
+  aggregator: 'max' | 'sum' = 'max',
+): void {
   new Gauge({
     name,
     help,
+    aggregator,
     registers: [registry],
     async collect() {
-      this.set(await read())
+      try {
+        this.set(await read())
+      } catch {
+        this.remove()
+      }
     },
   })
 }
@@ -272,7 +323,8 @@ export function dataFolder(config: Config): string {
   return resolve(config.data)
 }
 
-function every(intervalMs: number, lifecycle: Lifecycle, work: () => Promise<void>): void {
+/** Does `work` again and again, never twice at once, until the stages stop. */
+export function every(intervalMs: number, lifecycle: Lifecycle, work: () => Promise<void>): void {
   let running: Promise<void> | undefined
   const timer = setInterval(() => {
     running ??= work()

@@ -10,6 +10,8 @@ import {
   withCollectFlags,
   withConsumeFlags,
 } from './options.ts'
+import { openRecommendStage } from './recommend-stage.ts'
+import { openCollectLogStage, registerSpoolMetrics } from './spool.ts'
 import * as stages from './stages.ts'
 import { version } from './version.ts'
 
@@ -23,15 +25,24 @@ export function startCommand(): Command {
     async (flags: StageFlags) => {
       const config = await configOf(flags)
       await runUntilSignal(async (lifecycle) => {
-        const logs = await stages.openLogStage(config, lifecycle)
+        const logs = await openCollectLogStage(config, lifecycle, true)
         const store = await stages.openStoreStage(config, lifecycle)
         const registry = new Registry()
         stages.registerPipelineMetrics(registry, logs, store)
+        registerSpoolMetrics(registry, logs)
         let collectorUrl: string | null = null
         const consumer = await stages.openConsumeStage(config, logs, store, flags, lifecycle)
-        const parts = { logs, store, consumer, collectorUrl: () => collectorUrl }
+        const recommend = await openRecommendStage(config, logs, store, lifecycle)
+        const parts = { logs, store, consumer, recommend, collectorUrl: () => collectorUrl }
         const api = await stages.openApiStage(config, parts, lifecycle)
-        const collector = await stages.openCollectStage(config, logs, registry, lifecycle, api.url)
+        const collector = await stages.openCollectStage(
+          config,
+          logs,
+          registry,
+          lifecycle,
+          api.url,
+          recommend,
+        )
         collectorUrl = collector.url
         printAddresses(config, collector.url, api.url)
       })

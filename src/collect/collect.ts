@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import { type AddressInfo, type Socket, Server as TcpServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isMillraceError, MillraceError } from '../event/error.ts'
 import { eventRecordSchema, rejectionRecordSchema } from '../event/record.ts'
@@ -13,8 +13,9 @@ import type { CollectOptions, CollectParts } from './options.ts'
 import { createOrigins, type Origins } from './origin.ts'
 import { type DemoPage, isFromThisMachine, loadDemoPage } from './pages.ts'
 import { canonicalPath } from './path.ts'
-import { answerScript } from './script.ts'
+import { takeRecommendations } from './recommendations.ts'
 import { loadShop, type Shop } from './shop.ts'
+import { isTagBatch, takeBatch } from './take-batch.ts'
 import { takeJson } from './take-json.ts'
 import { takeQuery } from './take-query.ts'
 
@@ -29,6 +30,11 @@ export interface Collector {
    * under way are stored and answered; then the port is let go. The logs are the caller's to close.
    */
   stop(): Promise<void>
+  /**
+   * Leaves the port to another process that listens there: takes no new connections and ends those
+   * that are open with their next answer. Resolves when none is left, or after `waitMs`; stop then.
+   */
+  handOver(waitMs: number): Promise<void>
 }
 
 /** Room in the head of a request beside its query string: cookies, user agent, referer. */
@@ -71,10 +77,12 @@ export async function openCollector(
     eventPath: `/${options.eventSuffix}`,
     scriptPath: `/${options.name}`,
     leaving: false,
+    handingOver: false,
   }
   const eventStart = `${context.eventPath}?`
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     const url = request.url ?? '/'
+    if (context.handingOver) response.shouldKeepAlive = false
     if (url.startsWith(eventStart)) {
       takeQuery(context.intake, request, response, url.slice(eventStart.length))
     } else {
@@ -95,6 +103,7 @@ export async function openCollector(
       stopped ??= stop(server, context, options)
       return stopped
     },
+    handOver: (waitMs) => handOver(server, context, waitMs),
   }
 }
 
@@ -108,6 +117,8 @@ interface Context {
   readonly scriptPath: string
   /** A stop was asked for: /ping says so, while events are still taken for a while. */
   leaving: boolean
+  /** The port is another process's: each answer is the last on its connection. */
+  handingOver: boolean
 }
 
 function listen(server: Server, { host, port }: CollectOptions): Promise<void> {
@@ -136,13 +147,18 @@ function route(
   const path = canonicalPath(mark < 0 ? url : url.slice(0, mark))
   switch (path) {
     case context.eventPath:
-      takeQuery(context.intake, request, response, mark < 0 ? '' : url.slice(mark + 1))
+      if (isTagBatch(request)) {
+        void takeBatch(context.intake, context.origins, request, response)
+      } else takeQuery(context.intake, request, response, mark < 0 ? '' : url.slice(mark + 1))
       break
     case context.scriptPath:
-      sendScript(context, request, response)
+      void sendScript(context, request, response, mark < 0 ? '' : url.slice(mark + 1))
       break
     case '/events':
       void takeJson(context.intake, context.origins, request, response)
+      break
+    case '/recommendations':
+      sendRecommendations(context, request, response, path)
       break
     case '/ping':
       void sendPing(context, response)
@@ -170,16 +186,36 @@ function route(
   }
 }
 
-function sendScript(context: Context, request: IncomingMessage, response: ServerResponse): void {
-  const { metrics } = context.intake
-  if (request.method !== 'GET') {
-    const error = new MillraceError('method_not_allowed', request.method)
-    context.intake.refuse(response, 'script', error, ['Allow', 'GET'])
+async function sendScript(
+  { intake, parts }: Context,
+  request: IncomingMessage,
+  response: ServerResponse,
+  query: string,
+): Promise<void> {
+  try {
+    if (request.method !== 'GET') throw new MillraceError('method_not_allowed', request.method)
+    const { status, headers, body } = await parts.scripts.answer(query, request.headers)
+    intake.metrics.countRequest('script', status)
+    response.writeHead(status, { ...headers, Server: 'millrace' }).end(body)
+  } catch (thrown) {
+    const error = refusalOf(thrown)
+    const allow = error.code === 'method_not_allowed' ? ['Allow', 'GET'] : []
+    intake.refuse(response, 'script', error, allow)
+  }
+}
+
+function sendRecommendations(
+  { intake, origins, parts }: Context,
+  request: IncomingMessage,
+  response: ServerResponse,
+  path: string,
+): void {
+  const { recommendations } = parts
+  if (recommendations !== undefined) {
+    void takeRecommendations(intake, origins, recommendations, request, response)
     return
   }
-  const { status, headers, body } = answerScript(context.parts.script, request.headers)
-  metrics.countRequest('script', status)
-  response.writeHead(status, { ...headers, Server: 'millrace' }).end(body)
+  intake.refuse(response, 'other', new MillraceError('not_found', path))
 }
 
 /** 503 tells a load balancer to send events elsewhere: on the way out, or when none can be stored. */
@@ -269,6 +305,15 @@ function sendShop(
 /** How often a stop looks whether the requests under way are answered, and for how long at least. */
 const stopCheckMs = 10
 const lastAnswersMs = 1_000
+
+/** Not the HTTP server's own `close`, which ends idle connections that may just be bringing an event. */
+async function handOver(server: Server, context: Context, waitMs: number): Promise<void> {
+  context.handingOver = true
+  const closed = new Promise<void>((resolve) =>
+    TcpServer.prototype.close.call(server, () => resolve()),
+  )
+  await Promise.race([closed, sleep(waitMs, undefined, { ref: false })])
+}
 
 async function stop(server: Server, context: Context, options: CollectOptions): Promise<void> {
   context.leaving = true

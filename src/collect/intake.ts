@@ -110,7 +110,8 @@ function cutAgent(header: string | undefined, charactersMax: number): string | n
 /** Seconds after which trying again makes sense, spread so that not all come back at once. */
 function retryAfterSeconds(error: MillraceError, random: () => number): number {
   if (error.status !== 503) return 0
-  const atLeast = error.code === 'log_full' ? 30 : error.code === 'log_unwritable' ? 5 : 1
+  const isFull = error.code === 'log_full' || error.code === 'spool_full'
+  const atLeast = isFull ? 30 : error.code === 'log_unwritable' ? 5 : 1
   return atLeast + Math.floor(random() * (atLeast + 4))
 }
 

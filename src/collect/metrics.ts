@@ -2,7 +2,15 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Source } from '../event/event.ts'
 
 /** Where requests go, as /metrics names it. */
-export type Route = 'event' | 'events' | 'script' | 'ping' | 'metrics' | 'page' | 'other'
+export type Route =
+  | 'event'
+  | 'events'
+  | 'recommendations'
+  | 'script'
+  | 'ping'
+  | 'metrics'
+  | 'page'
+  | 'other'
 
 /** What the collector counts. Plain numbers on the way of a request; prom-client sees them later. */
 export interface CollectMetrics {

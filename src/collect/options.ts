@@ -1,7 +1,8 @@
 import type { Registry } from 'prom-client'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../log/log.ts'
-import type { TagScript } from './script.ts'
+import type { AnswerRecommendations } from './recommendations.ts'
+import type { TagScripts } from './script.ts'
 
 /** How an address is kept: without its last part, whole, or not at all. */
 export type AddressSetting = 'masked' | 'full' | 'none'
@@ -62,7 +63,7 @@ export interface CollectOptions extends EventOptions {
 export interface CollectParts {
   readonly events: Log
   readonly rejected: Log
-  readonly script: TagScript
+  readonly scripts: TagScripts
   /** Where the demo page finds the API, `http://127.0.0.1:8291`; null for nowhere. */
   readonly apiUrl?: string | null
   /** Where /metrics are kept; one of its own by default. */
@@ -72,6 +73,8 @@ export interface CollectParts {
   readonly random?: () => number
   /** `length` random bytes, for the ids of events that came without one. */
   readonly randomBytes?: (length: number) => Uint8Array
+  /** Answers `/recommendations`; without it there is nothing there. */
+  readonly recommendations?: AnswerRecommendations
   /** Takes lines about faults that an operator should see. */
   readonly onLine?: (line: string) => void
 }

@@ -1,5 +1,5 @@
 import type { MillraceError } from '../event/error.ts'
-import type { Rejection, Source } from '../event/event.ts'
+import type { Privacy, Rejection, Source } from '../event/event.ts'
 import { encodeRejection, rejectionRecordSchema } from '../event/record.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../log/log.ts'
@@ -15,6 +15,8 @@ export interface Refused {
   readonly body: string
   /** True when `body` is not all that was sent. */
   readonly truncated?: boolean
+  /** Where the event itself says more than its request. */
+  readonly privacy?: Privacy | null
 }
 
 /** Keeps what was refused as dead letters, within the budget. */
@@ -73,7 +75,7 @@ function toRejection(refused: Refused, receipt: Receipt, bodyMax: number): Rejec
     truncated: refused.truncated === true || body.length < refused.body.length,
     remoteAddress: receipt.remoteAddress,
     userAgent: receipt.userAgent,
-    privacy: receipt.privacy,
+    privacy: refused.privacy ?? receipt.privacy,
     country: receipt.country,
   }
 }

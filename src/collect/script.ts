@@ -3,6 +3,23 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { brotliCompress, constants, gzip } from 'node:zlib'
 import { buildSync } from 'esbuild'
+import { MillraceError } from '../event/error.ts'
+
+/**
+ * The parts of the tag that a site may choose, in the order in which they are put together. Each is
+ * a file of src/tag that exports a function of its own name.
+ */
+export const tagModules = [
+  'consent',
+  'delivery',
+  'pageviews',
+  'spa',
+  'attention',
+  'campaign',
+  'impressions',
+  'links',
+] as const
+export type TagModuleName = (typeof tagModules)[number]
 
 /** The settings that are built into the script: `tag` of the configuration. */
 export interface TagScriptOptions {
@@ -16,6 +33,8 @@ export interface TagScriptOptions {
   readonly cookieDomain?: string | undefined
   readonly autoPageView: boolean
   readonly eventTimeoutMs: number
+  /** What the script does beyond the core, unless its address says otherwise. */
+  readonly modules: readonly TagModuleName[]
 }
 
 /** The script as it is served: the same text in three codings. */
@@ -49,10 +68,11 @@ const target = 'es2017'
  * second, once, at start.
  */
 export async function buildTagScript(options: TagScriptOptions): Promise<TagScript> {
-  // Unbuilt next to src/tag/script.ts, published next to dist/tag/script.js.
-  const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'))
   const { outputFiles } = buildSync({
-    entryPoints: [fileURLToPath(new URL(`../tag/script${extension}`, import.meta.url))],
+    stdin: {
+      contents: entryOf(options.modules),
+      resolveDir: fileURLToPath(new URL('../tag', import.meta.url)),
+    },
     bundle: true,
     write: false,
     minify: true,
@@ -74,8 +94,19 @@ export async function buildTagScript(options: TagScriptOptions): Promise<TagScri
   return { body, gzip: gzipped, brotli, etag }
 }
 
+function entryOf(modules: readonly TagModuleName[]): string {
+  // Unbuilt next to src/tag/script.ts, published next to dist/tag/script.js.
+  const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'))
+  const chosen = tagModules.filter((name) => modules.includes(name))
+  return [
+    `import { runScript } from './script${extension}'`,
+    ...chosen.map((name) => `import { ${name} } from './${name}${extension}'`),
+    `runScript([${chosen.join()}])`,
+  ].join('\n')
+}
+
 /** Only what the tag reads, in one order: the same settings give the same bytes and entity tag. */
-function settingsOf(options: TagScriptOptions): TagScriptOptions {
+function settingsOf(options: TagScriptOptions): Omit<TagScriptOptions, 'modules'> {
   return {
     name: options.name,
     eventSuffix: options.eventSuffix,
@@ -87,6 +118,53 @@ function settingsOf(options: TagScriptOptions): TagScriptOptions {
     autoPageView: options.autoPageView,
     eventTimeoutMs: options.eventTimeoutMs,
   }
+}
+
+/** The script with any choice of modules. */
+export interface TagScripts {
+  /**
+   * Answers a GET for the script.
+   * @param query of the request, without `?`; `modules=delivery,spa` goes before the settings, all
+   *   else in it is left alone
+   * @throws MillraceError `module_unknown`
+   */
+  readonly answer: (query: string, request: ScriptRequestHeaders) => Promise<ScriptAnswer>
+}
+
+/**
+ * Builds the script with the modules of the settings now, and with another choice when it is first
+ * asked for. Every choice is kept: there are no more than 2 to the power of the number of modules,
+ * about 25 KB each, so that nobody can make the collector build for ever.
+ */
+export async function openTagScripts(options: TagScriptOptions): Promise<TagScripts> {
+  const variants = new Map<string, Promise<TagScript>>()
+  function variant(modules: readonly TagModuleName[]): Promise<TagScript> {
+    const key = tagModules.filter((name) => modules.includes(name)).join()
+    let script = variants.get(key)
+    if (script === undefined) {
+      script = buildTagScript({ ...options, modules })
+      variants.set(key, script)
+    }
+    return script
+  }
+  await variant(options.modules)
+  return {
+    answer: async (query, request) =>
+      answerScript(await variant(modulesOf(query) ?? options.modules), request),
+  }
+}
+
+/** @throws MillraceError `module_unknown` */
+function modulesOf(query: string): TagModuleName[] | undefined {
+  const text = new URLSearchParams(query).get('modules')
+  if (text === null) return
+  const names = text.split(',').filter((name) => name !== '')
+  const unknown = names.find((name) => !tagModules.some((known) => known === name))
+  if (unknown !== undefined) {
+    const shown = JSON.stringify(unknown.slice(0, 64))
+    throw new MillraceError('module_unknown', `${shown}; there are ${tagModules.join(', ')}`)
+  }
+  return names as TagModuleName[]
 }
 
 /** Brotli before gzip before plain: the smallest that the browser takes. */

@@ -22,4 +22,19 @@ export const tagSchema = z.strictObject({
   autoPageView: z.boolean().default(true),
   /** How long the tag waits for one event before it goes on to the next. */
   eventTimeoutMs: positive.default(750),
+  /** What the script does beyond Divolte's: docs/tag.md. `?modules=` in its address goes before. */
+  modules: z
+    .array(
+      z.enum([
+        'consent',
+        'delivery',
+        'pageviews',
+        'spa',
+        'attention',
+        'campaign',
+        'impressions',
+        'links',
+      ]),
+    )
+    .default([]),
 })

@@ -6,17 +6,16 @@ import type { Log, LogBatch, Offset } from '../log/log.ts'
 import { storeGroup } from '../log/log.ts'
 import type { DeadLetter, Row, Store, WriteBatch } from '../store/store.ts'
 import { lostRange, rejectedRequest, unreadableRecord } from './dead-letter.ts'
+import type { ForeignRecords } from './foreign.ts'
 import { createRecordReader, type RecordReader, rowOf } from './row.ts'
-import { type WriteOptions, writeUntilStored } from './write.ts'
+import { createWriter, type WriterOptions } from './writer.ts'
 
 /**
  * Reads the log from where the store stands, decodes, writes rows and position together, then
  * commits. The store's position is the truth; the commit serves lag and retention.
  */
 
-export interface ConsumeOptions extends WriteOptions {
-  readonly batchRecords: number
-  readonly writeIntervalMs: number
+export interface ConsumeOptions extends WriterOptions {
   readonly drainTimeoutMs: number
   /** Go on with a log that the store does not know, although it holds rows of another. */
   readonly acceptLog?: boolean
@@ -29,6 +28,8 @@ export interface ConsumeParts {
   readonly rejected: Log
   readonly store: Store
   readonly clock: Clock
+  /** How records of the topic `events` are read whose schema is not ours. */
+  readonly foreign?: ForeignRecords | undefined
   /** Told of every failed write and read, which is tried again. */
   readonly onRetry?: (error: Error, attempt: number) => void
 }
@@ -155,46 +156,32 @@ async function consumeTopic(run: TopicRun): Promise<void> {
 
 /** Decodes the next batch while the one before is being written: two cores, two batches in memory. */
 async function readAndStore(run: TopicRun): Promise<void> {
-  const { log, options, parts } = run
+  const { log, options, parts, troubles } = run
   const failed = new AbortController()
   const signal = AbortSignal.any([run.signal, failed.signal])
-  const reader = createRecordReader(log)
+  const reader = createRecordReader(log, parts.foreign)
   const { batchRecords: recordsMax } = options
   const from = startOf(run)
-  let writing: Promise<boolean> = Promise.resolve(true)
+  const writer = createWriter(options, {
+    log,
+    store: parts.store,
+    signal: run.signal,
+    onRetry(error, attempt) {
+      troubles.set(log, error)
+      parts.onRetry?.(error, attempt)
+    },
+    onStored: () => troubles.delete(log),
+    onFailure: () => failed.abort(),
+  })
   try {
     for await (const batch of log.read({ group: storeGroup, recordsMax, from, signal })) {
       await reader.prepare(batch.records)
-      const prepared = run.toBatch(reader, batch, parts.clock())
-      if (!(await writing)) return
-      writing = writeAndCommit(run, batch, prepared)
-      // The reader may wait long for a next batch: a write that cannot go on must not wait with it.
-      writing.catch(() => failed.abort())
+      if (!(await writer.add(batch, run.toBatch(reader, batch, parts.clock())))) return
     }
   } finally {
     // Also when reading failed: whoever goes on asks the store for its position.
-    await writing
+    await writer.end()
   }
-}
-
-async function writeAndCommit(
-  { log, options, parts, signal, troubles }: TopicRun,
-  { partition, nextOffset, records }: LogBatch,
-  prepared: Omit<WriteBatch, 'positions'>,
-): Promise<boolean> {
-  const startedAt = performance.now()
-  const onRetry = (error: Error, attempt: number): void => {
-    troubles.set(log, error)
-    parts.onRetry?.(error, attempt)
-  }
-  const position = { log: log.identity, topic: log.topic, partition, offset: nextOffset }
-  const batch = { ...prepared, positions: [position] }
-  if (!(await writeUntilStored(parts.store, batch, { ...options, signal, onRetry }))) return false
-  troubles.delete(log)
-  await log.commit(storeGroup, partition, nextOffset)
-  const restMs = startedAt + options.writeIntervalMs - performance.now()
-  if (restMs > 0 && records.length < options.batchRecords) await waitMs(restMs, signal)
-  return true
 }
 
 type From = (partition: number) => Promise<Offset | undefined>
@@ -226,8 +213,12 @@ function startOf({ log, options, parts }: TopicRun): From {
 }
 
 /** The rows of a log as they are appended from now on, for whoever follows along without a group. */
-export async function* tailRows(log: Log, signal: AbortSignal): AsyncIterable<Row> {
-  const reader = createRecordReader(log)
+export async function* tailRows(
+  log: Log,
+  signal: AbortSignal,
+  foreign?: ForeignRecords,
+): AsyncIterable<Row> {
+  const reader = createRecordReader(log, foreign)
   for await (const batch of log.read({ from: async () => 'end', recordsMax: 500, signal })) {
     await reader.prepare(batch.records)
     yield* rowBatch(reader, batch, 0).rows

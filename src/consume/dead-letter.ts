@@ -14,7 +14,8 @@ export function unreadableRecord(
   const error = toError(thrown)
   return {
     position,
-    receivedAt: now,
+    // A replay may need it: a record of others need not know when it was received.
+    receivedAt: record.timestamp ?? now,
     code: error instanceof MillraceError ? error.code : 'record_invalid',
     message: error.message,
     source: 'log',

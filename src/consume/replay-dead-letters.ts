@@ -4,6 +4,7 @@ import { encodeEvent, eventRecordSchema } from '../event/record.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Log, LogRecord, Offset } from '../log/log.ts'
 import type { DeadLetter, Position, Store } from '../store/store.ts'
+import type { ForeignRecords } from './foreign.ts'
 import { createRecordReader, rowOf } from './row.ts'
 
 export interface DeadLetterReplay {
@@ -11,6 +12,8 @@ export interface DeadLetterReplay {
   readonly rejected: Log
   readonly store: Store
   readonly clock: Clock
+  /** How records of the topic `events` are read whose schema is not ours. */
+  readonly foreign?: ForeignRecords | undefined
   /** Reads a refused request again, by the rules of today. @throws MillraceError the refusal of today */
   readonly eventOf: (rejection: Rejection, position: Position) => Event
 }
@@ -72,12 +75,13 @@ async function replayDeadLetter(letter: DeadLetter, replay: DeadLetterReplay): P
   const { position, replayable } = letter
   if (!replayable) throw new MillraceError('dead_letter_unreplayable', describe(position))
   const log = letter.source === 'log' ? replay.events : replay.rejected
-  const reader = createRecordReader(log)
+  const reader = createRecordReader(log, replay.foreign)
   const record: LogRecord = {
     key: '',
     value: letter.value,
     schema: letter.schema,
     offset: position.offset as Offset,
+    timestamp: letter.receivedAt,
   }
   await reader.prepare([record])
   if (letter.source === 'log') {

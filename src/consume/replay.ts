@@ -2,6 +2,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { Log, Offset } from '../log/log.ts'
 import type { Store } from '../store/store.ts'
 import { rejectionBatch, rowBatch } from './consume.ts'
+import type { ForeignRecords } from './foreign.ts'
 import { createRecordReader } from './row.ts'
 import { type WriteOptions, writeUntilStored } from './write.ts'
 
@@ -11,6 +12,8 @@ export interface ReplayOptions extends WriteOptions {
   /** Records in one write. */
   readonly batchRecords: number
   readonly signal: AbortSignal
+  /** How records are read whose schema is not ours. */
+  readonly foreign?: ForeignRecords | undefined
 }
 
 export interface ReplayProgress {
@@ -38,7 +41,7 @@ export async function replayLog(
   options: ReplayOptions,
   onProgress: (progress: ReplayProgress) => void = () => {},
 ): Promise<ReplayResult> {
-  const reader = createRecordReader(log)
+  const reader = createRecordReader(log, options.foreign)
   const toBatch = log.topic === 'rejected' ? rejectionBatch : rowBatch
   const begin = (first: number): number =>
     options.from === 'earliest' ? first : Math.max(first, options.from)

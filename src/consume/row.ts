@@ -1,7 +1,14 @@
 import { MillraceError } from '../event/error.ts'
+import type { Event } from '../event/event.ts'
 import { createDecoder, type Decoder } from '../event/record.ts'
 import type { Log, LogRecord } from '../log/log.ts'
 import type { Position, Row } from '../store/store.ts'
+import {
+  createForeignDecoder,
+  type ForeignDecoder,
+  type ForeignRecords,
+  isOwnSchema,
+} from './foreign.ts'
 
 /** Turns records of one log into what they say, each by the schema that wrote it. */
 export interface RecordReader {
@@ -12,23 +19,36 @@ export interface RecordReader {
    * @throws MillraceError `schema_unknown`, `schema_incompatible`
    */
   decoder(record: LogRecord): Decoder
+  /**
+   * What a record of the topic `events` says, in an object of its own; call `prepare` before.
+   * @throws MillraceError as `decoder`, and `record_undecodable`, `record_invalid`, `mapping_failed`
+   */
+  event(record: LogRecord, position: Position): Event
   position(partition: number, record: LogRecord): Position
 }
 
-/** A reader of the records of `log`; it remembers the schemas that it has met. */
-export function createRecordReader(log: Log): RecordReader {
-  const decoders = new Map<string, Decoder>()
-  const faults = new Map<string, MillraceError>()
+/**
+ * A reader of the records of `log`; it remembers the schemas that it has met.
+ * @param foreign how records of a schema that is not ours are read; without it, as events or not at all
+ */
+export function createRecordReader(log: Log, foreign?: ForeignRecords): RecordReader {
+  const known: Schemas = { own: new Map(), foreign: new Map(), faults: new Map() }
+  const decoder = ({ schema }: LogRecord): Decoder => {
+    const found = known.own.get(schema)
+    if (found) return found
+    throw known.faults.get(schema) ?? new MillraceError('schema_unknown', schema)
+  }
   return {
     async prepare(records) {
       for (const { schema } of records) {
-        if (!decoders.has(schema)) await fetchSchema(log, schema, decoders, faults)
+        if (known.own.has(schema) || known.foreign.has(schema)) continue
+        await fetchSchema(log, schema, foreign, known)
       }
     },
-    decoder({ schema }) {
-      const decoder = decoders.get(schema)
-      if (decoder) return decoder
-      throw faults.get(schema) ?? new MillraceError('schema_unknown', schema)
+    decoder,
+    event(record, position) {
+      const read = known.foreign.get(record.schema)
+      return read === undefined ? decoder(record).event(record.value) : read(record, position)
     },
     position: (partition, { offset }) => ({
       log: log.identity,
@@ -39,20 +59,28 @@ export function createRecordReader(log: Log): RecordReader {
   }
 }
 
+/** By their names on the log. */
+interface Schemas {
+  readonly own: Map<string, Decoder>
+  readonly foreign: Map<string, ForeignDecoder>
+  readonly faults: Map<string, MillraceError>
+}
+
 /** A schema that is missing is asked for again with the next batch: it may have been added. */
 async function fetchSchema(
   log: Log,
-  fingerprint: string,
-  decoders: Map<string, Decoder>,
-  faults: Map<string, MillraceError>,
+  name: string,
+  foreign: ForeignRecords | undefined,
+  known: Schemas,
 ): Promise<void> {
-  const text = await log.schema(fingerprint)
+  const text = await log.schema(name)
   if (text === undefined) return
   try {
-    decoders.set(fingerprint, createDecoder(text))
+    if (foreign === undefined || isOwnSchema(text)) known.own.set(name, createDecoder(text))
+    else known.foreign.set(name, createForeignDecoder(foreign, text))
   } catch (thrown) {
     if (!(thrown instanceof MillraceError)) throw thrown
-    faults.set(fingerprint, thrown)
+    known.faults.set(name, thrown)
   }
 }
 
@@ -62,12 +90,14 @@ const timeMsMax = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
 
 /**
  * The row of one record. Every later stage takes time and identity from it and looks at no clock.
- * @throws MillraceError `schema_unknown`, `schema_incompatible`, `record_undecodable`, `record_invalid`
+ * @throws MillraceError `schema_unknown`, `schema_incompatible`, `record_undecodable`, `record_invalid`,
+ *   `mapping_failed`
  */
 export function rowOf(reader: RecordReader, partition: number, record: LogRecord): Row {
   // The decoder made this object for us alone: filling it in costs less than a copy of 35 members.
-  const row = reader.decoder(record).event(record.value) as Filling<Row>
-  row.position = reader.position(partition, record)
+  const position = reader.position(partition, record)
+  const row = reader.event(record, position) as Filling<Row>
+  row.position = position
   row.importedAt = null
   // Records of a writer that knew no identity or no event time: an old Divolte topic.
   if (row.eventId === '') row.eventId = syntheticId(row.position) as Row['eventId']

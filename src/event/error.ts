@@ -68,6 +68,11 @@ const table = {
     'The method is not allowed here: %s',
     'The Allow header names the methods',
   ],
+  module_unknown: [
+    404,
+    'The tag has no module %s',
+    'docs/tag.md says what each module does; the names stand in modules= with commas between',
+  ],
   not_found: [
     404,
     'There is nothing at %s',
@@ -103,6 +108,11 @@ const table = {
     503,
     'The log is full: %s',
     'Let the consumer catch up, free the disk, or raise log.maxBytes',
+  ],
+  spool_full: [
+    503,
+    'The log is away and its spool is full: %s',
+    'Bring Kafka back, free the disk of the data folder, or raise spool.maxBytes',
   ],
   log_unwritable: [
     503,
@@ -185,6 +195,11 @@ const table = {
     'It is kept as a dead letter',
   ],
   record_invalid: [500, 'The record cannot be a row: %s', 'It is kept as a dead letter'],
+  mapping_failed: [
+    500,
+    'The function consume.rowOf cannot make a row of the record: %s',
+    'Mend it in millrace.config.ts; millrace dead-letters replay then tries the record again',
+  ],
   // The store.
   store_locked: [
     503,
@@ -247,6 +262,7 @@ const table = {
   ],
   live_full: [503, 'Too many live streams are open: %s', 'Close one, or raise api.liveMax'],
   replay_running: [409, 'A replay is running: %s', 'Wait until it has ended'],
+  reconcile_running: [409, 'Log and store are being compared: %s', 'Wait until it has ended'],
   close_running: [409, 'Days are being closed: %s', 'Wait until it has ended'],
   dead_letter_unknown: [
     404,
@@ -325,6 +341,28 @@ const table = {
     'The import is not valid: %s',
     'Use the command millrace import of the version that runs',
   ],
+  // Moving.
+  migrate_refused: [
+    500,
+    'The installation is not moved: %s',
+    'Nothing is lost where it was; see docs/moving.md',
+  ],
+  migrate_differs: [
+    500,
+    'The two stores differ: %s',
+    'Run the same command again; what is named then was refused: millrace dead-letters list',
+  ],
+  migrate_stopped: [
+    500,
+    'The move is not complete: %s',
+    'Run the same command again: it goes on with the day where it stopped',
+  ],
+  // Recommendations.
+  evaluate_invalid: [
+    400,
+    'The files cannot be evaluated: %s',
+    'A row is SessionId<TAB>ItemId<TAB>Time, or a line is one session; a test file may have prefix<TAB>target',
+  ],
   internal: [500, 'Something went wrong: %s', 'Look at the log of the process'],
   // Set-up.
   config_invalid: [500, 'The configuration is not valid: %s', 'See docs/configuration.md'],
@@ -348,6 +386,12 @@ const table = {
     'Another process owns this data folder: %s',
     'Stop it first; commands go through its API',
   ],
+  spool_left: [
+    500,
+    'The spool is not empty: %s',
+    'Bring Kafka back and run millrace drain again before you take this data folder away',
+  ],
+  worker_ended: [500, 'A worker ended before it listened: %s', 'The lines above say why'],
   collector_absent: [
     500,
     'No collector answers: %s',

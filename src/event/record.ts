@@ -110,7 +110,8 @@ export function createDecoder(writerText: string): Decoder {
   }
 }
 
-function decodeWhole(type: avro.Type, resolver: unknown, value: Uint8Array): AvroRecord {
+/** @throws MillraceError `record_undecodable` when the bytes are not one value of the schema */
+export function decodeWhole(type: avro.Type, resolver: unknown, value: Uint8Array): AvroRecord {
   const buffer = Buffer.isBuffer(value)
     ? value
     : Buffer.from(value.buffer, value.byteOffset, value.byteLength)
@@ -121,7 +122,8 @@ function decodeWhole(type: avro.Type, resolver: unknown, value: Uint8Array): Avr
   }
 }
 
-function toEvent(record: AvroRecord): Event {
+/** The event of a record with the fields of `eventSchema`. */
+export function toEvent(record: AvroRecord): Event {
   return {
     eventId: record['eventId'] as EventId,
     partyId: record['partyId'] as PartyId | null,

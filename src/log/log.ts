@@ -16,9 +16,14 @@ export interface AppendRecord {
 /** What a reader gets. `value` is valid until the next batch is asked for; copy what must live on. */
 export interface LogRecord extends AppendRecord {
   readonly offset: Offset
+  /** ms since 1970: when it was appended, or sent, by the log; absent where the log does not keep it. */
+  readonly timestamp?: number
 }
 
-/** Records of one partition with contiguous rising offsets; at least one record. */
+/**
+ * Records of one partition with contiguous rising offsets; at least one record. Between two batches
+ * offsets may be left out (Kafka's markers and compaction): those hold no record.
+ */
 export interface LogBatch {
   readonly partition: number
   readonly records: readonly LogRecord[]
@@ -44,9 +49,10 @@ export interface PartitionLag {
 /** How to read. */
 export interface ReadOptions {
   /**
-   * Where to start in each partition, asked for when the partition is first met (it may appear
-   * later). `undefined` means the oldest record kept; `'end'` means after the newest one that
-   * there was when the reading began.
+   * Where to start in each partition, asked for when the partition is met: it may appear later, be
+   * given to another reader of the group and come back, and is then asked for again. `undefined`
+   * means the oldest record kept; `'end'` means after the newest one that there was when the
+   * reading began.
    */
   readonly from: (partition: number) => Promise<Offset | 'end' | undefined>
   /** The group whose partitions are shared among its readers; without one, all are read (a tail). */
@@ -67,7 +73,7 @@ export interface Log {
   /**
    * Resolves when every record is durable (on disk, or on every in-sync replica) and readable.
    * Rejects when any may not be; the caller then promises nothing. Calls made together share a sync.
-   * @throws MillraceError `log_full`, `log_unwritable`
+   * @throws MillraceError `log_full`, `log_unwritable`, `log_unavailable`
    */
   append(records: readonly AppendRecord[]): Promise<void>
 
@@ -77,7 +83,8 @@ export interface Log {
   /**
    * Batches in the order of each partition; the next one is fetched only when asked for. Records
    * are seen only once they are durable. Ends when `signal` aborts, without an error.
-   * @throws MillraceError `log_gap` when `from` is before the partition's first offset
+   * @throws MillraceError `log_gap` when `from` is before the partition's first offset,
+   *   `log_unavailable` when the log was away for long; read again from where the store stands
    */
   read(options: ReadOptions): AsyncIterable<LogBatch>
 

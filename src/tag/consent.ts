@@ -1,20 +1,25 @@
-/** What the tag asks of a browser about the wish of the person in front of it. */
-interface PrivacySignals {
-  readonly navigator: {
-    /** https://w3c.github.io/gpc/ */
-    readonly globalPrivacyControl?: boolean
-    /** https://www.w3.org/TR/tracking-dnt/ : '1' is the wish not to be tracked. */
-    readonly doNotTrack?: string | null
-    readonly msDoNotTrack?: string | null
-  }
-  readonly doNotTrack?: string | null
-}
+import { removeCookies } from './party.ts'
+import type { TagCore } from './tag.ts'
 
 /**
- * True when the person wants no party to be known: Global Privacy Control or Do Not Track. Asked
- * once, when the tag starts: browsers give a page one answer for its whole life.
+ * Holds all events in memory until the page says what the person answered: `divolte.consent`. Until
+ * then no cookie is read, nothing is stored, and no event has a number. The answer is not kept: the
+ * site, which asked, says it again on each page. Global Privacy Control goes before any answer.
  */
-export function isPartyRefused(page: PrivacySignals): boolean {
-  const { globalPrivacyControl, doNotTrack, msDoNotTrack } = page.navigator
-  return globalPrivacyControl === true || [doNotTrack, msDoNotTrack, page.doNotTrack].includes('1')
+export function consent(core: TagCore): void {
+  const { page, options, tag, hold } = core
+  let release: (() => void) | undefined = hold()
+  tag.consent = {
+    grant: () => {
+      core.isDropping = false
+      if (release) release()
+      release = undefined
+    },
+    deny: () => {
+      if (!release) release = hold()
+      core.isDropping = true
+      core.forget()
+      removeCookies(page, options)
+    },
+  }
 }

@@ -1,6 +1,6 @@
-import { type Page, startTag, type Tag, type TagOptions } from './tag.ts'
+import { type Page, startTag, type Tag, type TagModule, type TagOptions } from './tag.ts'
 
-export type { Tag, TagOptions } from './tag.ts'
+export type { Consent, Tag, TagModule, TagOptions } from './tag.ts'
 
 /** Options of a tag that a page starts itself; what is left out is as the script has it. */
 export interface CreateTagOptions extends Partial<TagOptions> {
@@ -8,6 +8,8 @@ export interface CreateTagOptions extends Partial<TagOptions> {
   readonly eventSuffix?: string
   /** The identifier of the page view, where the server has made one. */
   readonly serverPageViewId?: string
+  /** What the tag shall do beyond the core, `[delivery, spa]`; none unless given. */
+  readonly modules?: readonly TagModule[]
   /** The window to live in; the one of this program unless given. */
   readonly page?: Page
 }
@@ -34,5 +36,6 @@ export function createTag(collectorUrl: string, options: CreateTagOptions = {}):
   if (!page?.document) throw new Error('createTag needs a browser: there is no window here')
   const settings = { ...defaults, ...options }
   const eventUrl = collectorUrl.replace(/\/?$/, `/${settings.eventSuffix}`)
-  return startTag(page, { eventUrl, serverPageViewId: settings.serverPageViewId }, settings)
+  const address = { eventUrl, serverPageViewId: settings.serverPageViewId }
+  return startTag(page, address, settings, options.modules)
 }

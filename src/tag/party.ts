@@ -28,7 +28,9 @@ export interface Party {
 type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] }
 
 /** What the tag needs of the browser to know the party. */
-type PartyPage = RandomPage & {
+type PartyPage = RandomPage & CookiePage
+
+type CookiePage = {
   readonly document: Pick<Document, 'cookie'>
   readonly location: Pick<Location, 'href'>
 }
@@ -53,21 +55,22 @@ export function createParty(page: PartyPage, options: CookieOptions, timeMs: num
   let lastMs = timeMs
 
   const party: Mutable<Party> = {
-    partyId: (knownParty ?? makeIdentifier(timeMs)) as PartyId,
-    sessionId: (knownSession ?? makeIdentifier(timeMs)) as SessionId,
+    partyId: (knownParty || makeIdentifier(timeMs)) as PartyId,
+    sessionId: (knownSession || makeIdentifier(timeMs)) as SessionId,
     isNew: !knownParty,
     isFirstInSession: !knownSession,
     renewSession: (timeMs) => {
       if (timeMs - lastMs < sessionSeconds * 1000) return
       const joined = readIdentifier(options.sessionCookie)
-      party.sessionId = (joined ?? makeIdentifier(timeMs)) as SessionId
+      party.sessionId = (joined || makeIdentifier(timeMs)) as SessionId
       party.isFirstInSession = !joined
     },
     remember: (timeMs) => {
       party.isNew = party.isFirstInSession = false
       lastMs = timeMs
-      writeCookie(options.sessionCookie, party.sessionId, sessionSeconds, timeMs)
-      writeCookie(options.partyCookie, party.partyId, options.partyTimeoutDays * daySeconds, timeMs)
+      const partySeconds = options.partyTimeoutDays * daySeconds
+      writeCookie(page, options, options.sessionCookie, party.sessionId, sessionSeconds, timeMs)
+      writeCookie(page, options, options.partyCookie, party.partyId, partySeconds, timeMs)
     },
   }
   return party
@@ -84,14 +87,28 @@ export function createParty(page: PartyPage, options: CookieOptions, timeMs: num
       .map((cookie) => cookie.slice(name.length + 1))
       .find((value) => identifierPattern.test(value))
   }
+}
 
-  function writeCookie(name: string, value: string, ageSeconds: number, timeMs: number): void {
-    const expires = new Date(timeMs + ageSeconds * 1000).toUTCString()
-    let cookie = `${name}=${value}; path=/; expires=${expires}; max-age=${ageSeconds}`
-    if (options.cookieDomain) cookie += `; domain=${options.cookieDomain}`
-    if (/^https:/.test(page.location.href)) cookie += '; SameSite=Lax; Secure'
-    document.cookie = cookie
+/** Deletes both cookies, also those of an earlier visit. */
+export function removeCookies(page: CookiePage, options: CookieOptions): void {
+  for (const name of [options.sessionCookie, options.partyCookie]) {
+    writeCookie(page, options, name, '', 0, 0)
   }
+}
+
+function writeCookie(
+  page: CookiePage,
+  options: CookieOptions,
+  name: string,
+  value: string,
+  ageSeconds: number,
+  timeMs: number,
+): void {
+  const expires = new Date(timeMs + ageSeconds * 1000).toUTCString()
+  let cookie = `${name}=${value}; path=/; expires=${expires}; max-age=${ageSeconds}`
+  if (options.cookieDomain) cookie += `; domain=${options.cookieDomain}`
+  if (/^https:/.test(page.location.href)) cookie += '; SameSite=Lax; Secure'
+  page.document.cookie = cookie
 }
 
 /** A page-view identifier out of the browser's randomness. */

@@ -7,10 +7,16 @@ export interface Queue {
    * `timeoutMs`; at once when nothing is queued.
    */
   readonly whenCommitted: (callback: () => void, timeoutMs?: number) => void
+  /** Called before the first event: whether anything may be kept in the browser. */
+  readonly open?: (mayStore: boolean) => void
+  /** Deletes what is not sent yet, in memory and in storage. */
+  readonly forget?: () => void
 }
 
+type TimerPage = Pick<Window, 'setTimeout' | 'clearTimeout'>
+
 /** What the queue needs of the browser. */
-type QueuePage = Pick<Window, 'setTimeout' | 'clearTimeout'> & {
+type QueuePage = TimerPage & {
   readonly Image: new (width: number, height: number) => HTMLImageElement
 }
 
@@ -32,7 +38,7 @@ export function createQueue(page: QueuePage, eventUrl: string, eventTimeoutMs: n
     isBusy = item !== undefined
     if (typeof item === 'string') {
       const image = new page.Image(1, 1)
-      image.onload = image.onerror = createFinish(eventTimeoutMs, advance)
+      image.onload = image.onerror = createFinish(page, eventTimeoutMs, advance)
       image.src = `${eventUrl}?${item}`
     } else if (item) {
       // A callback that throws is the page's to hear of, but the events behind it still go.
@@ -44,23 +50,23 @@ export function createQueue(page: QueuePage, eventUrl: string, eventTimeoutMs: n
     }
   }
 
-  /** A function that calls `done` the first time that it is called itself, or after `timeoutMs`. */
-  function createFinish(timeoutMs: number, done: () => void): () => void {
-    let isDone = false
-    const finish = () => {
-      if (isDone) return
-      isDone = true
-      page.clearTimeout(timer)
-      done()
-    }
-    const timer = page.setTimeout(finish, timeoutMs)
-    return finish
-  }
-
   return {
     send: add,
     whenCommitted: (callback, timeoutMs) => {
-      add(timeoutMs && isBusy ? createFinish(timeoutMs, callback) : callback)
+      add(timeoutMs && isBusy ? createFinish(page, timeoutMs, callback) : callback)
     },
   }
+}
+
+/** A function that calls `done` the first time that it is called itself, or after `timeoutMs`. */
+export function createFinish(page: TimerPage, timeoutMs: number, done: () => void): () => void {
+  let isDone = false
+  const finish = () => {
+    if (isDone) return
+    isDone = true
+    page.clearTimeout(timer)
+    done()
+  }
+  const timer = page.setTimeout(finish, timeoutMs)
+  return finish
 }

@@ -1,4 +1,4 @@
-import { startTag, type Tag, type TagOptions } from './tag.ts'
+import { startTag, type Tag, type TagModule, type TagOptions } from './tag.ts'
 
 /**
  * The script that pages load: finds its own address, starts the tag, and makes it known under the
@@ -19,9 +19,9 @@ type ScriptPage = Window &
     module?: { exports?: unknown }
   }
 
-run(window)
-
-function run(page: ScriptPage): void {
+/** Starts the tag with the modules that collect/script.ts has chosen. */
+export function runScript(modules: readonly TagModule[]): void {
+  const page: ScriptPage = window
   if (isTaken(page)) return
   const { name, eventSuffix } = __MILLRACE_TAG__
   const url = findUrl(page.document, name)
@@ -31,7 +31,7 @@ function run(page: ScriptPage): void {
     throw "DVT not initialized correctly; page view ID may not contain a slash ('/')."
   }
   const eventUrl = url.slice(0, url.lastIndexOf('/') + 1) + eventSuffix
-  expose(page, startTag(page, { eventUrl, serverPageViewId }, __MILLRACE_TAG__))
+  expose(page, startTag(page, { eventUrl, serverPageViewId }, __MILLRACE_TAG__, modules))
 }
 
 /**

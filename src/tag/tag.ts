@@ -1,10 +1,10 @@
 import type { EventId, PageViewId, PartyId, SessionId } from '../event/identifier.ts'
 import { encodeMincode } from '../event/mincode.ts'
-import { isPartyRefused } from './consent.ts'
 import { watchPageViews } from './navigation.ts'
-import { type CookieOptions, createParty, makePageViewId } from './party.ts'
+import { type CookieOptions, createParty, makePageViewId, type Party } from './party.ts'
+import { isPartyRefused } from './privacy.ts'
 import { buildQuery, type Parameter } from './query.ts'
-import { createQueue } from './queue.ts'
+import { createQueue, type Queue } from './queue.ts'
 
 /** What a page sees as `divolte`: the eight members of Divolte's API, in its order. */
 export interface Tag {
@@ -21,8 +21,8 @@ export interface Tag {
   /** True when the page view's identifier came with the address of the script. */
   readonly isServerPageView: boolean
   /**
-   * Queues an event and returns its identifier, or null without a type. `parameters` is anything
-   * that JSON can say.
+   * Queues an event and returns its identifier, or null without a type, and while a module holds
+   * events back: one that may never be sent has no number. `parameters` is anything that JSON can say.
    * @throws string `Cannot encode of type: …` for a function, symbol or bigint in `parameters`
    */
   readonly signal: (type: string, parameters?: unknown) => EventId | null
@@ -31,6 +31,16 @@ export interface Tag {
    * at the latest after `timeoutMs`; at once when none is on its way.
    */
   readonly whenCommitted: (callback: () => void, timeoutMs?: number) => void
+  /** With the module `consent` only. */
+  readonly consent?: Consent
+}
+
+/** How a page says what the person answered; it may change its mind, and say the same twice. */
+export interface Consent {
+  /** Sends what was held, and from now on all that is signalled. */
+  readonly grant: () => void
+  /** Deletes what was held, the queue in storage and both cookies; later events are dropped. */
+  readonly deny: () => void
 }
 
 /** How a tag behaves; see `tag` in config.ts. */
@@ -48,63 +58,175 @@ export interface TagAddress {
 /** The window of the browser: all that the tag knows of the world but the clock. */
 export type Page = Window & typeof globalThis
 
+/** A part of the tag that a site may choose: it changes the core before the first page view. */
+export type TagModule = (core: TagCore) => void
+
+/** What modules may see and change. */
+export interface TagCore {
+  readonly page: Page
+  readonly address: TagAddress
+  readonly options: TagOptions
+  readonly tag: { -readonly [Key in keyof Tag]: Tag[Key] }
+  queue: Queue
+  /** Makes the identifier of a page view that the server has not named. */
+  createPageViewId: () => PageViewId
+  /** The parameters of the page view event, none by default. */
+  describePageView: (referrer: string) => object | undefined
+  /** True: what is signalled while events are held is not even kept. */
+  isDropping: boolean
+  /** Called as a page view ends because another begins; events signalled then belong to it. */
+  readonly onPageViewEnd: (() => void)[]
+  /** Holds all events back until the returned function is called. Every hold has to be let go. */
+  readonly hold: () => () => void
+  /** Forgets what is held, what is queued, and the party. */
+  readonly forget: () => void
+  /** Begins the page view of a route inside this page, unless none has begun. */
+  readonly beginRoute: (referrer: string) => void
+}
+
+interface PageView {
+  readonly id: PageViewId
+  /** The route before, or what the document says: '' for none. */
+  readonly referrer: string
+  /** Events so far. */
+  count: number
+}
+
+interface State {
+  /** Reasons why no event may go now. */
+  holds: number
+  /** Events that wait for the last hold to go; those that are never sent get no number. */
+  held: (() => void)[]
+  party?: Party | undefined
+  view?: PageView
+}
+
+/** Most events that are held back, in memory; later ones are not kept. */
+const heldMax = 500
+
 /** Starts a tag in `page`: the page view begins now if the page is shown, or when it first is. */
-export function startTag(page: Page, address: TagAddress, options: TagOptions): Tag {
-  const party = isPartyRefused(page) ? undefined : createParty(page, options, Date.now())
-  const queue = createQueue(page, address.eventUrl, options.eventTimeoutMs)
-  let counter = 0
-
-  const tag: { -readonly [Key in keyof Tag]: Tag[Key] } = {
-    partyId: party?.partyId ?? null,
-    sessionId: party?.sessionId ?? null,
+export function startTag(
+  page: Page,
+  address: TagAddress,
+  options: TagOptions,
+  modules: readonly TagModule[] = [],
+): Tag {
+  const state: State = { holds: 1, held: [] }
+  const tag: TagCore['tag'] = {
+    partyId: null,
+    sessionId: null,
     pageViewId: null,
-    isNewPartyId: !!party?.isNew,
-    isFirstInSession: !!party?.isFirstInSession,
+    isNewPartyId: false,
+    isFirstInSession: false,
     isServerPageView: address.serverPageViewId !== '',
-    signal,
-    whenCommitted: queue.whenCommitted,
+    signal: (type, parameters) => {
+      if (!state.view) beginPage()
+      return type ? signalEvent(core, state, type, parameters) : null
+    },
+    whenCommitted: (callback, timeoutMs) => core.queue.whenCommitted(callback, timeoutMs),
+  }
+  const core: TagCore = {
+    page,
+    address,
+    options,
+    tag,
+    queue: createQueue(page, address.eventUrl, options.eventTimeoutMs),
+    createPageViewId: () => makePageViewId(page),
+    describePageView: () => undefined,
+    isDropping: false,
+    onPageViewEnd: [],
+    hold: () => {
+      state.holds++
+      return () => release(core, state)
+    },
+    forget: () => {
+      state.held = []
+      state.party = undefined
+      tag.partyId = tag.sessionId = null
+      core.queue.forget?.()
+    },
+    beginRoute: (referrer) => {
+      if (state.view) beginPageView(core.createPageViewId(), referrer)
+    },
   }
 
-  function beginPageView(): void {
-    if (address.serverPageViewId) tag.pageViewId = address.serverPageViewId as PageViewId
-    else {
-      tag.pageViewId = makePageViewId(page)
-      counter = 0
-    }
-    if (options.autoPageView) signal('pageView')
+  function beginPage(): void {
+    const id = address.serverPageViewId as PageViewId
+    // A page view that the server has named goes on counting out of the back/forward cache.
+    const count = state.view?.id === id ? state.view.count : 0
+    beginPageView(id || core.createPageViewId(), page.document.referrer, count)
   }
 
-  function signal(type: string, parameters?: unknown): EventId | null {
-    if (tag.pageViewId === null) beginPageView()
-    if (!type) return null
-    const timeMs = Date.now()
+  function beginPageView(id: PageViewId, referrer: string, count = 0): void {
+    if (state.view) for (const end of core.onPageViewEnd) end()
+    state.view = { id, referrer, count }
+    tag.pageViewId = id
+    if (options.autoPageView) tag.signal('pageView', core.describePageView(referrer))
+  }
+
+  for (const add of modules) add(core)
+  release(core, state)
+  watchPageViews(page, () => !!state.view, beginPage)
+  return tag
+}
+
+/** Lets one hold go; with the last one the party is known and events are sent. */
+function release({ page, options, tag, queue }: TagCore, state: State): void {
+  if (--state.holds) return
+  if (!isPartyRefused(page)) {
+    const party = createParty(page, options, Date.now())
+    state.party = party
+    tag.partyId = party.partyId
+    tag.sessionId = party.sessionId
+    tag.isNewPartyId = party.isNew
+    tag.isFirstInSession = party.isFirstInSession
+  }
+  queue.open?.(!!state.party)
+  for (const send of state.held.splice(0)) send()
+}
+
+function signalEvent(
+  core: TagCore,
+  state: State,
+  type: string,
+  parameters: unknown,
+): EventId | null {
+  const view = state.view as PageView
+  const timeMs = Date.now()
+  const createEventId = () => `${view.id}${(view.count++).toString(16)}` as EventId
+  // Counted even if the parameters cannot be encoded, as Divolte does: the gap shows the loss.
+  const eventId = state.holds ? null : createEventId()
+  const pageParameters = readPage(core.page, view.referrer)
+  // An object whose toJSON says undefined is sent as that word: Divolte does, and it is an event.
+  const encoded = parameters === undefined ? parameters : `${encodeMincode(parameters)}`
+  if (eventId) send(eventId)
+  else if (!core.isDropping && state.held.length < heldMax) {
+    state.held.push(() => send(createEventId()))
+  }
+  return eventId
+
+  function send(eventId: EventId): void {
+    const { party } = state
     if (party) {
       party.renewSession(timeMs)
-      tag.sessionId = party.sessionId
+      core.tag.sessionId = party.sessionId
     }
-    // Counted even if the parameters cannot be encoded, as Divolte does: the gap shows the loss.
-    const eventId = `${tag.pageViewId}${(counter++).toString(16)}` as EventId
     const query = buildQuery([
       ['p', party?.partyId],
       ['s', party?.sessionId],
       ['g', party ? undefined : 1],
-      ['v', tag.pageViewId],
+      ['v', view.id],
       ['e', eventId],
       ['c', timeMs],
       ['n', party && flag(party.isNew)],
       ['f', party && flag(party.isFirstInSession)],
-      ...pageParameters(page),
+      ...pageParameters,
       ['t', type],
-      // An object whose toJSON says undefined is sent as that word: Divolte does, and it is an event.
-      ['u', parameters === undefined ? parameters : `${encodeMincode(parameters)}`],
+      ['u', encoded],
     ])
     party?.remember(timeMs)
-    queue.send(query)
-    return eventId
+    core.queue.send(query)
   }
-
-  watchPageViews(page, () => tag.pageViewId !== null, beginPageView)
-  return tag
 }
 
 function flag(isSet: boolean): 't' | 'f' {
@@ -112,10 +234,10 @@ function flag(isSet: boolean): 't' | 'f' {
 }
 
 /** The page and the screen as they are at this moment. */
-function pageParameters(page: Page): readonly Parameter[] {
+function readPage(page: Page, referrer: string): readonly Parameter[] {
   return [
     ['l', page.location.href],
-    ['r', page.document.referrer || undefined],
+    ['r', referrer || undefined],
     ['i', page.screen.availWidth],
     ['j', page.screen.availHeight],
     ['k', page.devicePixelRatio],

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { type Collector, openCollector } from '../../src/collect/collect.ts'
 import type { CollectParts } from '../../src/collect/options.ts'
-import { answerScript, type TagScript } from '../../src/collect/script.ts'
+import { answerScript, type TagScript, type TagScripts } from '../../src/collect/script.ts'
 import { type ConfigInput, parseConfig } from '../../src/config.ts'
 import type { Event, Rejection } from '../../src/event/event.ts'
 import { createDecoder } from '../../src/event/record.ts'
@@ -57,6 +57,7 @@ const script: TagScript = {
   brotli: Buffer.from('brotli'),
   etag: '"etag"',
 }
+const scripts: TagScripts = { answer: async (_query, request) => answerScript(script, request) }
 export const scriptAnswer: ReturnType<typeof answerScript> = answerScript(script, {})
 
 export async function openScene(
@@ -73,7 +74,7 @@ export async function openScene(
   const lines: string[] = []
   const collector = await openCollector(
     { ...config.collect, name: config.tag.name, eventSuffix: config.tag.eventSuffix },
-    { script, onLine: (line) => lines.push(line), ...parts, events, rejected },
+    { scripts, onLine: (line) => lines.push(line), ...parts, events, rejected },
   )
   t.after(async () => {
     await collector.stop()

@@ -2,8 +2,14 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
-import { answerScript, buildTagScript } from '../../src/collect/script.ts'
+import {
+  answerScript,
+  buildTagScript,
+  openTagScripts,
+  tagModules,
+} from '../../src/collect/script.ts'
 import { parseConfig } from '../../src/config.ts'
+import { isMillraceError } from '../../src/event/error.ts'
 
 const script = await buildTagScript(parseConfig({}).tag)
 const plainTag = script.etag
@@ -99,4 +105,45 @@ describe('the answer to a request for the script', () => {
       assert.equal('Content-Length' in answer.headers, status === 200)
     })
   }
+})
+
+describe('the modules of the script', () => {
+  const { tag } = parseConfig({})
+
+  test('those of the settings, unless the address of the script says otherwise', async () => {
+    const scripts = await openTagScripts({ ...tag, modules: ['spa'] })
+    const etag = async (query: string) => (await scripts.answer(query, {})).headers['ETag']
+    const etagOf = async (modules: typeof tag.modules) =>
+      (await buildTagScript({ ...tag, modules })).etag
+    assert.equal(await etag(''), await etagOf(['spa']))
+    assert.equal(await etag('v=7'), await etagOf(['spa']))
+    assert.equal(await etag('modules='), plainTag)
+    assert.equal(await etag('v=7&modules=spa,delivery'), await etagOf(['delivery', 'spa']))
+    assert.equal(await etag('modules=delivery%2Cspa,spa'), await etagOf(['delivery', 'spa']))
+  })
+
+  test('in any order are one script, which is built once', async () => {
+    const scripts = await openTagScripts(tag)
+    const first = await scripts.answer('modules=spa,consent', {})
+    const second = await scripts.answer('modules=,consent,spa,consent', {})
+    assert.equal(first.body, second.body)
+  })
+
+  for (const name of ['nonsense', 'Spa', '../spa', 'toString', '"]']) {
+    test(`without ${name}: 404 with the list`, async () => {
+      const scripts = await openTagScripts(tag)
+      await assert.rejects(scripts.answer(`modules=spa,${name}`, {}), (error: Error) => {
+        assert.ok(isMillraceError(error))
+        assert.deepEqual([error.code, error.status], ['module_unknown', 404])
+        assert.ok(error.message.includes(tagModules.join(', ')))
+        return true
+      })
+    })
+  }
+
+  test('are those that the configuration knows, and no other', () => {
+    const modules = [...tagModules]
+    assert.deepEqual(parseConfig({ tag: { modules } }).tag.modules, modules)
+    assert.throws(() => parseConfig({ tag: { modules: ['nonsense' as 'spa'] } }), /consent.*links/)
+  })
 })

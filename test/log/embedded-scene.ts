@@ -62,13 +62,15 @@ export interface WriterProcess {
   ended(): Promise<void>
 }
 
-/** Starts test/log/embedded-writer.ts; `command` stands before node, as `strace` does. */
+const writerScript = new URL('embedded-writer.ts', import.meta.url).pathname
+
+/** Starts a writer's script; `command` stands before node, as `strace` does. */
 export function startWriter(
   t: TestContext,
   arguments_: readonly string[],
   command: readonly string[] = [],
+  script: string = writerScript,
 ): WriterProcess {
-  const script = new URL('embedded-writer.ts', import.meta.url).pathname
   const [file = '', ...rest] = [...command, process.execPath, script, ...arguments_]
   const child = spawn(file, rest, { stdio: ['ignore', 'pipe', 'inherit'] })
   const exited = once(child, 'exit')

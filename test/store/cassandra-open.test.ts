@@ -125,7 +125,7 @@ describe('a server that asks for a login, and comes and goes', () => {
     await store.close()
   })
 
-  test('stopped at the open, it is said at once', async () => {
+  test('stopped at the open, it is said', async () => {
     await server.stop()
     await assert.rejects(openCassandraStore(options), { code: 'store_unavailable' })
   })

@@ -19,6 +19,8 @@ interface Piece {
 
 /** A batch of one partition has to stay below the topic's `max.message.bytes`, see topics.ts. */
 const sendBytesMax = 900_000
+/** A record of so many bytes, key and value together, can be sent, whatever its frame and headers. */
+export const recordBytesMax: number = sendBytesMax - 1_000
 /** What a message costs beside key and value, roughly. */
 const messageOverheadBytes = 60
 /** Not for ever: a collector that nobody asks any more has to find out that all is well again. */

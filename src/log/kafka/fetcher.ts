@@ -10,7 +10,8 @@ export interface FetcherOptions {
   readonly topic: string
   /** Of the topic when the log was opened: one that was deleted and made anew has another. */
   readonly topicId: string
-  readonly decode: (record: KafkaRecord, offset: Offset) => LogRecord
+  /** @param timestamp ms since 1970, as Kafka keeps it */
+  readonly decode: (record: KafkaRecord, offset: Offset, timestamp: number) => LogRecord
 }
 
 /** Fetched records of one partition that nobody has taken yet; offsets are contiguous. */
@@ -32,6 +33,8 @@ const partitionBytesMax = 256 * 1024
 const retryBackoff = { initialMs: 50, maxMs: 1_000 }
 /** Bit 5 of a batch's attributes: it holds markers of a transaction, not records. */
 const controlBit = 0x20
+/** Bit 3: the time is the broker's, for the whole batch. */
+const appendTimeBit = 0x08
 
 /**
  * Fetches the partitions that it was told to, from their leaders. It asks a broker again only when
@@ -172,7 +175,8 @@ export class Fetcher {
     if ((batch.attributes & controlBit) === 0) {
       for (const record of batch.records) {
         const offset = (first + record.offsetDelta) as Offset
-        if (offset >= from) this.#push(partition, this.#options.decode(record, offset))
+        if (offset < from) continue
+        this.#push(partition, this.#options.decode(record, offset, timestampOf(batch, record)))
       }
     }
     return Math.max(from, next)
@@ -208,6 +212,12 @@ export class Fetcher {
     if (isOver || error.code !== 'log_unavailable') throw error
     await Promise.race([waitMs(backoffMs(++this.#attempt, retryBackoff)), interrupted])
   }
+}
+
+/** With `LogAppendTime` all records of a batch have one time, which the broker set. */
+function timestampOf(batch: RecordsBatch, { timestampDelta }: KafkaRecord): number {
+  if ((batch.attributes & appendTimeBit) !== 0) return Number(batch.maxTimestamp)
+  return Number(batch.firstTimestamp + timestampDelta)
 }
 
 function requestOf(positions: ReadonlyMap<number, number>) {

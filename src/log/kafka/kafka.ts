@@ -214,11 +214,11 @@ class KafkaLog implements Log {
     return headers
   }
 
-  #decode(record: KafkaRecord, offset: Offset): LogRecord {
+  #decode(record: KafkaRecord, offset: Offset, timestamp: number): LogRecord {
     const framed = this.#framing.unwrap(record.value ?? emptyValue)
     const header = record.headers.find(([name]) => name?.equals(schemaHeader))?.[1]
     const schema = header?.toString('latin1') ?? framed.schema ?? this.#plain
-    return { key: keyOf(record), value: framed.value, schema, offset }
+    return { key: keyOf(record), value: framed.value, schema, offset, timestamp }
   }
 
   async #checkLeaders(): Promise<void> {

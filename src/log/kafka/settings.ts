@@ -35,12 +35,14 @@ export interface SharedSettings {
 
 /**
  * Opens one of our two logs as the configuration says.
+ * @param plainSchema of the records of the topic, when these are somebody else's
  * @throws MillraceError as `openKafkaLog`, and `config_invalid` when a PEM file cannot be read
  */
 export async function openConfiguredLog(
   settings: KafkaSettings,
   { retentionDays, syncIntervalMs }: SharedSettings,
   topic: 'events' | 'rejected',
+  plainSchema?: string,
 ): Promise<Log> {
   const { partitions, replicas, allowSingleReplica, sessionTimeoutMs } = settings
   // A group of its own for each topic: whoever joins must read all that the group reads.
@@ -59,6 +61,7 @@ export async function openConfiguredLog(
     retentionDays,
     intervalMs: syncIntervalMs,
     sessionTimeoutMs,
+    ...(plainSchema !== undefined && { plainSchema, isForeign: true }),
   })
 }
 

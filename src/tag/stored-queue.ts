@@ -1,0 +1,107 @@
+import { makePageViewId } from './party.ts'
+import type { Page } from './tag.ts'
+
+/** The events of this page in localStorage, for a page that comes later when this one cannot. */
+export interface StoredQueue {
+  /** Becomes the owner of this page's queue; false when the browser stores nothing here. */
+  readonly open: () => boolean
+  /**
+   * Replaces what is stored. `dueMs`: now, or until when the collector wants to be left alone. A
+   * full storage keeps the old.
+   */
+  readonly write: (events: readonly string[], dueMs: number) => void
+  /** What is stored; another page may have taken it. */
+  readonly read: (take: Take) => void
+  /**
+   * Gives the queues of pages that are gone to `take`, and removes each then; before that, at once,
+   * the due time of every queue.
+   */
+  readonly adopt: (take: Take) => void
+  /** Lets other pages take this page's queue. */
+  readonly close: () => void
+  /** Removes the queues of all pages. */
+  readonly clear: () => void
+}
+
+type Take = (events: string[], dueMs: number) => void
+
+/** Without Web Locks: a queue that is overdue for so long has no page any more. */
+const abandonedMs = 600_000
+
+/**
+ * Each page writes an entry of its own, so that no two ever change the same one, and holds the lock
+ * of its name. An entry whose lock is free has lost its page: whoever gets the lock takes it over.
+ * The entry is the due time and the query strings, one a line.
+ */
+export function createStoredQueue(page: Page, eventUrl: string): StoredQueue {
+  const prefix = `_dvq ${eventUrl} `
+  const ownName = prefix + makePageViewId(page)
+  const { locks } = page.navigator as { locks?: LockManager }
+  let storage: Storage | undefined
+  let unlock = ignore
+
+  /** Some browsers throw for a page that may store nothing, at `localStorage` itself. */
+  function attempt(action: (storage: Storage) => void): void {
+    try {
+      action(storage || page.localStorage)
+    } catch {}
+  }
+
+  function names(storage: Storage): string[] {
+    return Object.keys(storage).filter((name) => name.startsWith(prefix))
+  }
+
+  function readEntry(name: string, take: Take): void {
+    const [dueMs, ...events] = ((storage as Storage).getItem(name) || '').split('\n')
+    take(events, Number(dueMs))
+  }
+
+  function adoptEntry(name: string, take: Take): void {
+    // Consent may have been taken back while the lock was waited for.
+    if (!storage) return
+    readEntry(name, take)
+    storage.removeItem(name)
+  }
+
+  return {
+    open: () => {
+      attempt((opened) => {
+        storage = opened
+        // A page with a lock may be kept out of the back/forward cache: `close` gives it up.
+        locks?.request(ownName, () => new Promise<void>((free) => (unlock = free))).catch(ignore)
+      })
+      return !!storage
+    },
+    write: (events, dueMs) => {
+      if (!storage) return
+      attempt((storage) => {
+        if (events.length) storage.setItem(ownName, [dueMs, ...events].join('\n'))
+        else storage.removeItem(ownName)
+      })
+    },
+    read: (take) => readEntry(ownName, take),
+    adopt: (take) => {
+      if (!storage) return
+      for (const name of names(storage)) {
+        if (name === ownName) continue
+        readEntry(name, (_, dueMs) => take([], dueMs))
+        if (locks) {
+          const free = (lock: Lock | null) => lock && adoptEntry(name, take)
+          locks.request(name, { ifAvailable: true }, free).catch(ignore)
+        } else if (Number.parseInt(storage.getItem(name) || '', 10) < Date.now() - abandonedMs) {
+          adoptEntry(name, take)
+        }
+      }
+    },
+    close: () => unlock(),
+    clear: () => {
+      attempt((storage) => {
+        for (const name of names(storage)) storage.removeItem(name)
+      })
+      storage = undefined
+      unlock()
+    },
+  }
+}
+
+function ignore(): void {}
