@@ -50,76 +50,101 @@ interface Gathered {
 }
 
 export function createWriter(options: WriterOptions, parts: WriterParts): Writer {
-  const { log, store, signal, onRetry } = parts
-  let next = nothing()
-  let writing: Promise<boolean> | undefined
+  return new GatheringWriter(options, parts)
+}
+
+class GatheringWriter implements Writer {
+  readonly #options: WriterOptions
+  readonly #parts: WriterParts
+  #next = nothing()
+  #writing: Promise<boolean> | undefined
   /** After a write that failed for good nothing may follow: its position would skip the failed one. */
-  let failure: Error | undefined
+  #failure: Error | undefined
   /** Ends the rest between two writes early. */
-  let full = new AbortController()
+  #full = new AbortController()
+  /** Resolves when what is gathered is taken for a write. */
+  #taken = Promise.withResolvers<boolean>()
 
-  function isFull(): boolean {
-    return next.records >= options.batchRecords
+  constructor(options: WriterOptions, parts: WriterParts) {
+    this.#options = options
+    this.#parts = parts
   }
 
-  async function writeAll(): Promise<boolean> {
-    while (next.records > 0) {
-      const startedAt = performance.now()
-      const { rows, deadLetters, nextOffsets } = next
-      next = nothing()
-      full = new AbortController()
-      const positions = [...nextOffsets].map(([partition, offset]) => {
-        return { log: log.identity, topic: log.topic, partition, offset }
-      })
-      const batch = { rows, deadLetters, positions }
-      if (!(await writeUntilStored(store, batch, { ...options, signal, onRetry }))) return false
-      parts.onStored()
-      for (const { partition, offset } of positions) {
-        await log.commit(storeGroup, partition, offset as Offset)
-      }
-      const restMs = startedAt + options.writeIntervalMs - performance.now()
-      if (restMs > 0 && !isFull()) await waitMs(restMs, AbortSignal.any([signal, full.signal]))
-    }
-    return true
+  add: Writer['add'] = async ({ partition, nextOffset, records }, { rows, deadLetters }) => {
+    const next = this.#next
+    next.rows = next.rows.concat(rows)
+    next.deadLetters = next.deadLetters.concat(deadLetters)
+    next.nextOffsets.set(partition, nextOffset)
+    // A piece without records moves the position all the same.
+    next.records += Math.max(1, records.length)
+    if (this.#isFull()) this.#full.abort()
+    this.#startWriting()
+    return this.#waitUntil(() => !this.#isFull())
   }
 
-  function startWriting(): void {
-    if (writing !== undefined || failure !== undefined) return
-    const run = writeAll().finally(() => {
-      writing = undefined
+  end: Writer['end'] = async () => {
+    await this.#waitUntil(() => false)
+  }
+
+  #isFull(): boolean {
+    return this.#next.records >= this.#options.batchRecords
+  }
+
+  #startWriting(): void {
+    if (this.#writing !== undefined || this.#failure !== undefined) return
+    const run = this.#writeAll().finally(() => {
+      this.#writing = undefined
     })
-    writing = run
+    this.#writing = run
     run.then(
       // What was gathered between its last look and its end.
-      (goesOn) => goesOn && next.records > 0 && startWriting(),
+      (goesOn) => goesOn && this.#next.records > 0 && this.#startWriting(),
       // The reader may wait long for a next batch: a write that cannot go on must not wait with it.
       (thrown) => {
-        failure = toError(thrown)
-        parts.onFailure()
+        this.#failure = toError(thrown)
+        this.#parts.onFailure()
       },
     )
   }
 
-  async function wait(until: () => boolean): Promise<boolean> {
-    while (writing !== undefined && !until()) if (!(await writing)) return false
-    if (failure !== undefined) throw failure
-    return !signal.aborted
+  /** Writes and commits until nothing is gathered; false when `signal` came first. */
+  async #writeAll(): Promise<boolean> {
+    const { log, signal, onStored } = this.#parts
+    while (this.#next.records > 0) {
+      const startedAt = performance.now()
+      const gathered = this.#next
+      this.#next = nothing()
+      this.#full = new AbortController()
+      this.#taken.resolve(true)
+      this.#taken = Promise.withResolvers()
+      if (!(await this.#write(gathered))) return false
+      onStored()
+      for (const [partition, offset] of gathered.nextOffsets) {
+        await log.commit(storeGroup, partition, offset)
+      }
+      const restMs = startedAt + this.#options.writeIntervalMs - performance.now()
+      if (restMs > 0 && !this.#isFull()) {
+        await waitMs(restMs, AbortSignal.any([signal, this.#full.signal]))
+      }
+    }
+    return true
   }
 
-  return {
-    async add({ partition, nextOffset, records }, { rows, deadLetters }) {
-      next.rows = next.rows.length === 0 ? [...rows] : next.rows.concat(rows)
-      next.deadLetters = next.deadLetters.concat(deadLetters)
-      next.nextOffsets.set(partition, nextOffset)
-      // A piece without records moves the position all the same.
-      next.records += Math.max(1, records.length)
-      if (isFull()) full.abort()
-      startWriting()
-      return wait(() => !isFull())
-    },
-    async end() {
-      await wait(() => false)
-    },
+  #write({ rows, deadLetters, nextOffsets }: Gathered): Promise<boolean> {
+    const { log, store, signal, onRetry } = this.#parts
+    const positions = [...nextOffsets].map(([partition, offset]) => {
+      return { log: log.identity, topic: log.topic, partition, offset }
+    })
+    const batch = { rows, deadLetters, positions }
+    return writeUntilStored(store, batch, { ...this.#options, signal, onRetry })
+  }
+
+  async #waitUntil(isReady: () => boolean): Promise<boolean> {
+    while (this.#writing !== undefined && !isReady()) {
+      if (!(await Promise.race([this.#writing, this.#taken.promise]))) return false
+    }
+    if (this.#failure !== undefined) throw this.#failure
+    return !this.#parts.signal.aborted
   }
 }
 

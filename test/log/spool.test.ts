@@ -101,6 +101,16 @@ describe('a spool', () => {
     assert.notEqual(spooled.identity, '')
   })
 
+  it('teaches a log that was away the schemas although nothing was spooled', async (t) => {
+    const scene = await SpoolScene.open(t)
+    scene.door = 'refused'
+    const spooled = await scene.openSpooled()
+    await spooled.addSchema(schemaText)
+    scene.door = 'open'
+    await until(() => spooled.trouble === undefined)
+    assert.equal(await (await scene.openLog()).schema(schema), schemaText)
+  })
+
   it('refuses a start when the log is not as it has to be, or is away and required', async (t) => {
     const scene = await SpoolScene.open(t)
     const broken = new MillraceError('log_replicas', 'one')

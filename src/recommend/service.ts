@@ -1,0 +1,384 @@
+import { randomBytes } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Event } from '../event/event.ts'
+import { toError } from '../lib/assert.ts'
+import { type Clock, dayMs, minuteMs, secondMs } from '../lib/clock.ts'
+import { backoffMs, waitMs } from '../lib/retry.ts'
+import { type Store, sessionGapMs } from '../store/store.ts'
+import { askChain } from './chain.ts'
+import { type ClickRules, clickOf, readClickRules, readClicks } from './clicks.ts'
+import { createItemToItem, itemToItemDefaults } from './item-to-item.ts'
+import {
+  type Click,
+  createOpenSessions,
+  type KnownSession,
+  type OpenSessions,
+} from './open-sessions.ts'
+import type { RecommendQuestion } from './question.ts'
+import { createRecent } from './recent.ts'
+import type { Recommendation, Recommender } from './recommend.ts'
+import {
+  buildIndex,
+  itemCount,
+  type Pause,
+  type SessionIndex,
+  sessionCount,
+} from './session-index.ts'
+import { createSessionKnn, sessionKnnDefaults } from './session-knn.ts'
+import { createSessions, type Sessions } from './sessions.ts'
+import { buildTrending } from './trending.ts'
+import type { Visibility } from './visibility.ts'
+
+/** Recommendations from the store, kept up with the log: what `millrace start` serves. */
+
+/** The settings of `recommend` in the configuration. */
+export interface RecommendOptions {
+  readonly days: number
+  readonly eventTypes: readonly string[]
+  readonly boughtEventTypes: readonly string[]
+  readonly refreshSeconds: number
+  readonly rebuildMinutes: number
+  readonly clicksMax: number
+  readonly itemsMax: number
+  readonly sessionClicksMax: number
+  readonly itemDaysMax: number
+}
+
+export interface RecommendParts {
+  readonly store: Pick<Store, 'events'>
+  readonly clock: Clock
+  /** Events from now on, as they come onto the log, until `signal` aborts. */
+  readonly tail: (signal: AbortSignal) => AsyncIterable<Event>
+  readonly visibility: Visibility
+  /** Takes lines that an operator should see. */
+  readonly onLine?: (line: string) => void
+}
+
+/** An answer to `RecommendQuestion`. */
+export interface RecommendAnswer {
+  /** 128 random bits in base64url: names this answer where it is shown and clicked. */
+  readonly recommendationId: string
+  /** That of the first item; `none` for an answer without items. */
+  readonly model: string
+  readonly items: readonly Recommendation[]
+}
+
+/** What was built. */
+export interface BuildResult {
+  readonly sessions: number
+  readonly clicks: number
+  readonly items: number
+  /** Reading and indexing together, by the clock of the wall. */
+  readonly milliseconds: number
+}
+
+/** Recommendations that follow the store and the log until they are stopped. */
+export interface RecommendService {
+  readonly visibility: Visibility
+  /** @throws what `Store.events` throws, when a party's clicks have to be read */
+  readonly recommend: (question: RecommendQuestion) => Promise<RecommendAnswer>
+  /** The same without looking a party up. */
+  readonly recommendSession: (question: RecommendQuestion) => RecommendAnswer
+  /** What goes with each item, by each model that knows the item. */
+  readonly neighbours: (itemId: string, limit: number) => readonly NeighbourAnswer[]
+  /** Reads the store anew. While that is under way, the same promise for everyone. */
+  readonly build: () => Promise<BuildResult>
+  /** Indexes what has arrived since. */
+  readonly refresh: () => Promise<void>
+  /** Takes a party out: of sessions under way at once, of the models with the next refresh. */
+  readonly forget: (partyId: string) => void
+  readonly stop: () => Promise<void>
+}
+
+export interface NeighbourAnswer extends Recommendation {
+  readonly model: string
+}
+
+/** Longest stretch of work without giving others their turn. */
+const sliceMs = 2
+const retry = { initialMs: secondMs, maxMs: minuteMs }
+/** Most sessions under way: a party's last clicks, about 2 KB each. */
+const openSessionsMax = 50_000
+/** Clicks of the log kept while the store is read, to be put in after it. */
+const arrivalsMax = 100_000
+const finishEveryClicks = 1_000
+/** Events of a party that are looked at when it has no session under way. */
+const partyEventsMax = 50
+
+/** Sessions as they are known now: replaced whole when the store is read anew. */
+interface Knowledge {
+  readonly sessions: Sessions
+  readonly open: OpenSessions
+}
+
+/** What answers. */
+interface Models {
+  readonly index: SessionIndex | undefined
+  readonly chain: readonly Recommender[]
+}
+
+/**
+ * Begins to follow the log and builds in the background: answers are empty until the first is done.
+ * @throws MillraceError `config_invalid` for event types that cannot be read
+ */
+export function openRecommendService(
+  options: RecommendOptions,
+  parts: RecommendParts,
+): RecommendService {
+  const rules = readClickRules(options.eventTypes, options.boughtEventTypes)
+  const state: State = {
+    options,
+    parts,
+    rules,
+    knowledge: createKnowledge(options),
+    models: { index: undefined, chain: [] },
+    arrivals: undefined,
+    forgotten: new Set(),
+    stopping: new AbortController(),
+    work: Promise.resolve(),
+  }
+  let building: Promise<BuildResult> | undefined
+  const build = (): Promise<BuildResult> => {
+    building ??= inTurn(state, () => readStore(state)).finally(() => {
+      building = undefined
+    })
+    return building
+  }
+  const refresh = async (): Promise<void> => {
+    await inTurn(state, () => indexAnew(state))
+  }
+  const following = follow(state)
+  const keeping = keepUp(state, build, refresh)
+  return {
+    visibility: parts.visibility,
+    recommendSession: (question) => answer(state, question, undefined),
+    async recommend(question) {
+      const { partyId } = question
+      if (partyId === undefined) return answer(state, question, undefined)
+      const known = state.knowledge.open.ofParty(partyId) ?? (await lastSession(state, partyId))
+      return answer(state, question, known)
+    },
+    neighbours: (itemId, limit) => neighboursOf(state, itemId, limit),
+    build,
+    refresh,
+    forget(partyId) {
+      state.forgotten.add(partyId)
+      state.knowledge.open.forget(partyId)
+      state.arrivals = state.arrivals?.filter(({ key }) => key !== partyId)
+    },
+    async stop() {
+      state.stopping.abort()
+      await Promise.allSettled([following, keeping, state.work])
+    },
+  }
+}
+
+interface State {
+  readonly options: RecommendOptions
+  readonly parts: RecommendParts
+  readonly rules: ClickRules
+  knowledge: Knowledge
+  models: Models
+  /** What came by the log while the store is being read; undefined while it is not. */
+  arrivals: Click[] | undefined
+  /** Parties that are to be left out of a reading under way. */
+  readonly forgotten: Set<string>
+  readonly stopping: AbortController
+  work: Promise<unknown>
+}
+
+function createKnowledge(options: RecommendOptions): Knowledge {
+  const sessions = createSessions(options)
+  const { sessionClicksMax } = options
+  const limits = { gapMs: sessionGapMs, sessionClicksMax, sessionsMax: openSessionsMax }
+  return { sessions, open: createOpenSessions(sessions, limits) }
+}
+
+/** One piece of work at a time. */
+function inTurn<Result>(state: State, work: () => Promise<Result>): Promise<Result> {
+  const done = state.work.then(work)
+  state.work = done.catch(() => {})
+  return done
+}
+
+/** Gives others their turn when the last one is long enough ago. */
+function createPause(signal: AbortSignal): Pause {
+  let since = performance.now()
+  return () => {
+    if (performance.now() - since < sliceMs) return
+    return nextTurn().then(() => {
+      signal.throwIfAborted()
+      since = performance.now()
+    })
+  }
+}
+
+async function readStore(state: State): Promise<BuildResult> {
+  const { options, parts, rules } = state
+  const startedAt = performance.now()
+  const pause = createPause(state.stopping.signal)
+  const now = parts.clock()
+  const knowledge = createKnowledge(options)
+  state.arrivals = []
+  state.forgotten.clear()
+  try {
+    // A clock that runs ahead by minutes is a client's right.
+    const range = { from: now - options.days * dayMs, to: now + dayMs }
+    let clicks = 0
+    for await (const click of readClicks(parts.store, range, rules)) {
+      knowledge.open.add(click)
+      if (++clicks % finishEveryClicks === 0) knowledge.open.finish(click.timeMs)
+      await pause()
+    }
+    for (const click of state.arrivals) knowledge.open.add(click)
+    // What was asked to be erased meanwhile may have been read before it was deleted.
+    for (const party of state.forgotten) knowledge.open.forget(party)
+    state.knowledge = knowledge
+  } finally {
+    state.arrivals = undefined
+  }
+  const index = await indexAnew(state)
+  return {
+    sessions: index === undefined ? 0 : sessionCount(index),
+    clicks: index?.sessionItems.length ?? 0,
+    items: index === undefined ? 0 : itemCount(index),
+    milliseconds: Math.round(performance.now() - startedAt),
+  }
+}
+
+/** Makes the models anew from what is known, then puts them in the place of the old ones at once. */
+async function indexAnew(state: State): Promise<SessionIndex | undefined> {
+  const { sessions, open } = state.knowledge
+  const now = state.parts.clock()
+  const pause = createPause(state.stopping.signal)
+  open.finish(now)
+  const columns = sessions.copy(open.unfinished())
+  const index = columns.count === 0 ? undefined : await buildIndex(columns, pause)
+  const chain =
+    index === undefined
+      ? []
+      : [
+          createSessionKnn(index, sessionKnnDefaults),
+          createItemToItem(index, itemToItemDefaults),
+          await buildTrending(index, now, pause),
+          createRecent(index),
+        ]
+  state.models = { index, chain }
+  return index
+}
+
+/** Reads the store from time to time, and indexes what arrives more often. */
+async function keepUp(
+  state: State,
+  build: () => Promise<unknown>,
+  refresh: () => Promise<unknown>,
+): Promise<void> {
+  const { options, parts, stopping } = state
+  const { signal } = stopping
+  let attempt = 0
+  let builtAt = Number.NEGATIVE_INFINITY
+  while (!signal.aborted) {
+    const isDue = performance.now() - builtAt >= options.rebuildMinutes * minuteMs
+    try {
+      await (isDue ? build() : refresh())
+      if (isDue) builtAt = performance.now()
+      attempt = 0
+      await waitMs(options.refreshSeconds * secondMs, signal)
+    } catch (thrown) {
+      if (signal.aborted) return
+      parts.onLine?.(`recommendations were not built: ${toError(thrown).message}`)
+      await waitMs(backoffMs(++attempt, retry), signal)
+    }
+  }
+}
+
+/** Takes clicks as they come onto the log: the session of a second ago is known. */
+async function follow(state: State): Promise<void> {
+  const { parts, rules, stopping } = state
+  const { signal } = stopping
+  let attempt = 0
+  while (!signal.aborted) {
+    try {
+      for await (const event of parts.tail(signal)) {
+        attempt = 0
+        const click = clickOf(event, rules)
+        if (click === undefined) continue
+        state.knowledge.open.add(click)
+        if (state.arrivals !== undefined && state.arrivals.length < arrivalsMax) {
+          state.arrivals.push(click)
+        }
+      }
+    } catch (thrown) {
+      if (signal.aborted) return
+      parts.onLine?.(`recommendations do not follow the log: ${toError(thrown).message}`)
+    }
+    await waitMs(backoffMs(++attempt, retry), signal)
+  }
+}
+
+/** What the store knows of a party that has no session under way here. */
+async function lastSession(state: State, partyId: string): Promise<KnownSession | undefined> {
+  const { parts, options, rules } = state
+  const now = parts.clock()
+  const rows = await parts.store.events(
+    { from: now - options.days * dayMs, to: now + dayMs },
+    { bots: 'exclude', partyId },
+    { order: 'desc', limit: partyEventsMax },
+  )
+  // Erased while it was read.
+  if (state.forgotten.has(partyId)) return
+  const clicks = rows.flatMap((row) => clickOf(row, rules) ?? []).reverse()
+  const bought = clicks.filter(({ isBought }) => isBought).map(({ itemId }) => itemId)
+  return { items: clicks.map(({ itemId }) => itemId), bought }
+}
+
+function answer(
+  state: State,
+  question: RecommendQuestion,
+  ofParty: KnownSession | undefined,
+): RecommendAnswer {
+  const { parts, options, models, knowledge } = state
+  const at = parts.clock()
+  const { sessionId } = question
+  const ofSession = sessionId === undefined ? undefined : knowledge.open.ofSession(sessionId)
+  const items = [...(ofParty?.items ?? []), ...(ofSession?.items ?? []), ...question.items]
+  const current = items.at(-1)
+  const left = new Set([
+    ...question.exclude,
+    ...(ofParty?.bought ?? []),
+    ...(ofSession?.bought ?? []),
+  ])
+  const isAllowed = (itemId: string): boolean =>
+    itemId !== current &&
+    !left.has(itemId) &&
+    !parts.visibility.isHidden(itemId, at) &&
+    !isExpired(models.index, itemId, at, options.itemDaysMax)
+  const { limit } = question
+  const { model, items: best } = askChain(models.chain, { items, at, limit, isAllowed })
+  return { recommendationId: randomBytes(16).toString('base64url'), model, items: best }
+}
+
+/** Whether nobody has clicked the item for `daysMax` days; 0 for never. */
+function isExpired(
+  index: SessionIndex | undefined,
+  itemId: string,
+  at: number,
+  daysMax: number,
+): boolean {
+  if (daysMax === 0 || index === undefined) return false
+  const item = index.itemNumbers.get(itemId)
+  if (item === undefined || item >= itemCount(index)) return false
+  const last = index.postings[(index.postingStarts[item + 1] as number) - 1] ?? 0
+  return at - (index.sessionTimes[last] as number) * secondMs > daysMax * dayMs
+}
+
+function neighboursOf(state: State, itemId: string, limit: number): readonly NeighbourAnswer[] {
+  const at = state.parts.clock()
+  const isAllowed = (other: string): boolean =>
+    other !== itemId && !state.parts.visibility.isHidden(other, at)
+  return state.models.chain
+    .filter(({ model }) => model === 'session-knn' || model === 'item-to-item')
+    .flatMap(({ model, recommend }) =>
+      recommend({ items: [itemId], at, limit, isAllowed }).map((entry) => ({ ...entry, model })),
+    )
+}

@@ -1,0 +1,226 @@
+import {
+  type Recommendation,
+  type Recommender,
+  type RecommendRequest,
+  sessionItemsUsed,
+} from './recommend.ts'
+import {
+  itemCount,
+  newestFirst,
+  numbersOf,
+  type SessionIndex,
+  sessionCount,
+  sessionsWith,
+} from './session-index.ts'
+import { createTop } from './top.ts'
+
+/**
+ * Session-based nearest neighbours: the sessions most like this one vote for what comes next.
+ * VMIS-kNN (Kersbergen et al., SIGMOD 2022) finds them in bounded time; the weights are those of
+ * STAN (Garg et al., SIGIR 2019) and V-STAN (Ludewig et al., UMUAI 2020), each of which can be off.
+ */
+export interface SessionKnnOptions {
+  /** Of the sessions with an item only so many are looked at, the newest. */
+  readonly sessionsMax: number
+  /** Sessions that vote. */
+  readonly neighbours: number
+  /** An item `n` items before the current one counts exp(-n / itemDecay). */
+  readonly itemDecay: number
+  /** A neighbour of `n` items counts n ^ -lengthPower. */
+  readonly lengthPower: number
+  /** A neighbour `n` days old counts exp(-n / ageDays); 0: its age does not matter. */
+  readonly ageDays: number
+  /** An item `n` places from the one in common counts exp(-n / distanceDecay); 0: all the same. */
+  readonly distanceDecay: number
+  /** What an item before the one in common counts, where one after it counts 1. */
+  readonly beforeWeight: number
+  /** An item that is in `n` of all sessions counts log(1 + sessions / n) ^ rarityPower. */
+  readonly rarityPower: number
+  /** A neighbour whose newest item in common is `n` items old counts exp(-n / matchDecay); 0: off. */
+  readonly matchDecay: number
+}
+
+/**
+ * A compromise between two shops' sessions, chosen on parts of their training data only (see
+ * `tune.ts`); `millrace recommend evaluate` finds better ones for other data.
+ */
+export const sessionKnnDefaults: SessionKnnOptions = {
+  sessionsMax: 500,
+  neighbours: 200,
+  itemDecay: 2,
+  lengthPower: 0.25,
+  ageDays: 10,
+  distanceDecay: 4,
+  beforeWeight: 1,
+  rarityPower: 1,
+  matchDecay: 3,
+}
+
+const dayS = 86_400
+/** Longer sessions and distances weigh as these do. */
+const placesMax = 256
+
+/** Over one index; it keeps some arrays of the index's size to count in, so it is not shared. */
+export function createSessionKnn(index: SessionIndex, options: SessionKnnOptions): Recommender {
+  const findNeighbours = createNeighbourSearch(index, options)
+  const ballot = createBallot(index, options)
+  return {
+    model: 'session-knn',
+    recommend({ items, at, limit, isAllowed }: RecommendRequest): readonly Recommendation[] {
+      const session = newestFirst(numbersOf(index, items), sessionItemsUsed)
+      const neighbours = findNeighbours(session, at / 1_000)
+      for (const { session: neighbour, likeness, age } of neighbours) {
+        ballot.vote(neighbour, likeness, session[age] as number)
+      }
+      return ballot.count(limit, isAllowed)
+    },
+  }
+}
+
+/** A session like the one that is asked about. */
+interface Neighbour {
+  readonly session: number
+  readonly likeness: number
+  /** How many items ago was the newest one in common. */
+  readonly age: number
+}
+
+/** @returns for a session, newest item first, the sessions most like it, in no order */
+function createNeighbourSearch(
+  index: SessionIndex,
+  options: SessionKnnOptions,
+): (session: readonly number[], atS: number) => readonly Neighbour[] {
+  const likeness = new Float64Array(sessionCount(index))
+  const ages = new Uint8Array(sessionCount(index))
+  const found = new Uint32Array(sessionItemsUsed * options.sessionsMax)
+  const lengthWeights = tableOf((length) => Math.max(1, length) ** -options.lengthPower)
+  const matchWeights = tableOf(decay(options.matchDecay))
+  const itemWeights = tableOf(decay(options.itemDecay))
+
+  /** Adds up what each session has in common; returns how many have something. */
+  function addUp(session: readonly number[]): number {
+    let count = 0
+    session.forEach((item, age) => {
+      const weight = itemWeights[age] as number
+      const start = index.postingStarts[item] as number
+      const end = index.postingStarts[item + 1] as number
+      for (let at = end - 1; at >= start && at >= end - options.sessionsMax; at--) {
+        const candidate = index.postings[at] as number
+        if (likeness[candidate] === 0) {
+          found[count++] = candidate
+          ages[candidate] = age
+        }
+        likeness[candidate] = (likeness[candidate] as number) + weight
+      }
+    })
+    return count
+  }
+
+  function weightOf(candidate: number, atS: number): number {
+    const length =
+      (index.sessionStarts[candidate + 1] as number) - (index.sessionStarts[candidate] as number)
+    const ageS = Math.max(0, atS - (index.sessionTimes[candidate] as number))
+    return (
+      (likeness[candidate] as number) *
+      (lengthWeights[Math.min(length, placesMax - 1)] as number) *
+      (matchWeights[ages[candidate] as number] as number) *
+      (options.ageDays === 0 ? 1 : Math.exp(-ageS / dayS / options.ageDays))
+    )
+  }
+
+  return (session, atS) => {
+    const count = addUp(session)
+    const top = createTop(options.neighbours)
+    for (let at = 0; at < count; at++) {
+      const candidate = found[at] as number
+      const weight = weightOf(candidate, atS)
+      likeness[candidate] = weight
+      top.offer(candidate, weight)
+    }
+    const neighbours = Array.from(top.takeUnordered(), (candidate) => ({
+      session: candidate,
+      likeness: likeness[candidate] as number,
+      age: ages[candidate] as number,
+    }))
+    for (let at = 0; at < count; at++) likeness[found[at] as number] = 0
+    return neighbours
+  }
+}
+
+/** Neighbours give their items scores; the best of them are the answer. */
+interface Ballot {
+  /** @param common the newest item that the neighbour has in common with the session */
+  readonly vote: (neighbour: number, likeness: number, common: number) => void
+  /** The answer; the ballot is empty afterwards. */
+  readonly count: (limit: number, isAllowed: RecommendRequest['isAllowed']) => Recommendation[]
+}
+
+function createBallot(index: SessionIndex, options: SessionKnnOptions): Ballot {
+  const { sessionItems, sessionStarts, sessionWeights, itemIds } = index
+  const scores = new Float64Array(itemCount(index))
+  const votes = new Uint16Array(itemCount(index))
+  /** The item in common that spoke loudest for an item, and how loud. */
+  const because = new Uint32Array(itemCount(index))
+  const loudest = new Float64Array(itemCount(index))
+  const distanceWeights = tableOf(decay(options.distanceDecay))
+  let named: number[] = []
+
+  const rarities = Float64Array.from(scores, (_, item) => {
+    const seen = sessionsWith(index, item)
+    if (seen === 0 || options.rarityPower === 0) return 1
+    return Math.log(1 + sessionCount(index) / seen) ** options.rarityPower
+  })
+
+  return {
+    vote(neighbour, likeness, common) {
+      const end = sessionStarts[neighbour + 1] as number
+      const place = sessionItems.indexOf(common, sessionStarts[neighbour])
+      for (let at = sessionStarts[neighbour] as number; at < end; at++) {
+        const item = sessionItems[at] as number
+        const distance = Math.min(Math.abs(at - place), placesMax - 1)
+        const share =
+          likeness *
+          (distanceWeights[distance] as number) *
+          (sessionWeights[at] as number) *
+          (at < place ? options.beforeWeight : 1)
+        if (share === 0) continue
+        if (votes[item] === 0) named.push(item)
+        votes[item] = (votes[item] as number) + 1
+        scores[item] = (scores[item] as number) + share
+        if (share > (loudest[item] as number)) {
+          loudest[item] = share
+          because[item] = common
+        }
+      }
+    },
+    count(limit, isAllowed) {
+      const top = createTop(limit)
+      for (const item of named) {
+        const score = (scores[item] as number) * (rarities[item] as number)
+        scores[item] = score
+        if (top.wants(item, score) && isAllowed(itemIds[item] as string)) top.offer(item, score)
+      }
+      const best = top.take().map((item) => ({
+        itemId: itemIds[item] as string,
+        score: scores[item] as number,
+        reason: `in ${votes[item]} similar sessions, with ${itemIds[because[item] as number]}`,
+      }))
+      for (const item of named) {
+        scores[item] = 0
+        loudest[item] = 0
+        votes[item] = 0
+      }
+      named = []
+      return best
+    },
+  }
+}
+
+/** exp(-n / length); 1 for all where `length` is 0. */
+function decay(length: number): (n: number) => number {
+  return (n) => (length === 0 ? 1 : Math.exp(-n / length))
+}
+
+function tableOf(value: (n: number) => number): Float64Array {
+  return Float64Array.from({ length: placesMax }, (_, n) => value(n))
+}
