@@ -133,9 +133,10 @@ async function* checkProxies(
 export function judgeProxies(
   events: readonly Pick<EventsAnswer['events'][number], 'remoteAddress' | 'partyId'>[],
 ): Finding {
-  const addresses = new Set(events.map(({ remoteAddress }) => remoteAddress))
-  addresses.delete('')
-  const parties = new Set(events.map(({ partyId }) => partyId))
+  // Events that were imported, and all under `collect.address` none, have no address.
+  const addressed = events.filter(({ remoteAddress }) => remoteAddress !== '')
+  const addresses = new Set(addressed.map(({ remoteAddress }) => remoteAddress))
+  const parties = new Set(addressed.map(({ partyId }) => partyId))
   const [address] = addresses
   if (addresses.size !== 1 || parties.size < partiesMin) {
     return fine('trusted proxies', 'none; visitors have addresses of their own')

@@ -2,9 +2,10 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { CountsAnswer } from '../api/answer.ts'
-import { MillraceError } from '../event/error.ts'
+import { isMillraceError, MillraceError } from '../event/error.ts'
 import { type ExportFormat, exportFormats } from '../export/export.ts'
 import { partOfDay } from '../export/parquet.ts'
+import { waitMs } from '../lib/retry.ts'
 import { type ApiClient, connectApi } from './client.ts'
 import { type CommonFlags, configOf, createCommand } from './options.ts'
 import { queryOf } from './question.ts'
@@ -94,13 +95,28 @@ async function exportDays(api: ApiClient, span: Span, out = 'export'): Promise<v
   let done = 0
   for (const [day, events] of days) {
     const path = pathOf({ day, bots: span['bots'] ?? 'include' }, 'parquet')
-    const { chunks, total: bytes } = await api.bytes(path)
+    const { chunks, total: bytes } = await whenFree(() => api.bytes(path))
     await writeWholeFile(join(out, partOfDay(day)), counted(chunks, bytes))
     done += events
     bar.update(done, total)
   }
   bar.end()
   process.stderr.write(`${done.toLocaleString('en')} events of ${days.size} days in ${out}\n`)
+}
+
+const waitsMax = 600
+
+/** A backup, or another export, may be under way: its end is waited for, ten minutes at most. */
+async function whenFree<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+  for (let wait = 0; ; wait++) {
+    try {
+      return await ask()
+    } catch (thrown) {
+      if (!isMillraceError(thrown, 'export_running') || wait === waitsMax) throw thrown
+      if (wait === 0) process.stderr.write('waiting for another export or backup to end\n')
+      await waitMs(1_000)
+    }
+  }
 }
 
 async function exportStream(

@@ -37,13 +37,18 @@ export function createLifecycle(): Lifecycle {
 
 /**
  * Opens stages and runs until SIGTERM, SIGINT or a fault of a stage, then stops in order. Sets the
- * exit code; a second signal ends the process at once.
+ * exit code; a second signal, a second later or more, ends the process at once.
  */
 export async function runUntilSignal(open: (lifecycle: Lifecycle) => Promise<void>): Promise<void> {
   // Listened for before anything is open, so that no signal finds a half-open process.
   const signalled = nextSignal()
   await runUntil(signalled, open, () => {
-    for (const again of signals) process.once(again, () => process.exit(130))
+    const stoppingAt = performance.now()
+    const heard = (): void => {
+      // One Ctrl+C may come twice: from the terminal, and passed on by the program around this one.
+      if (performance.now() - stoppingAt > sameSignalMs) process.exit(130)
+    }
+    for (const again of signals) process.on(again, heard)
   })
 }
 
@@ -72,6 +77,8 @@ export async function runUntil(
   }
   logLine('stopped')
 }
+
+const sameSignalMs = 1_000
 
 const signals = ['SIGTERM', 'SIGINT'] as const
 

@@ -1,72 +1,54 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander'
-import { accountingCommand } from './accounting.ts'
-import { backupCommand } from './backup.ts'
-import { closeCommand } from './close.ts'
-import { collectCommand } from './collect.ts'
-import { consumeCommand } from './consume.ts'
-import { countCommand } from './count.ts'
-import { deadLettersCommand } from './dead-letters.ts'
-import { doctorCommand } from './doctor.ts'
-import { drainCommand } from './drain.ts'
-import { eraseCommand } from './erase.ts'
-import { eventsCommand } from './events.ts'
-import { exportCommand } from './export.ts'
-import { funnelCommand } from './funnel.ts'
-import { healthCommand } from './health.ts'
-import { importCommand } from './import.ts'
-import { initCommand } from './init.ts'
-import { migrateCommand } from './migrate.ts'
-import { partyCommand } from './party.ts'
-import { recommendCommand } from './recommend.ts'
-import { reconcileCommand } from './reconcile.ts'
-import { replayCommand } from './replay.ts'
-import { restoreCommand } from './restore.ts'
-import { retentionCommand } from './retention.ts'
-import { serveCommand } from './serve.ts'
-import { sessionsCommand } from './sessions.ts'
-import { simulateCommand } from './simulate.ts'
-import { startCommand } from './start.ts'
 import { printError } from './terminal.ts'
-import { topCommand } from './top.ts'
-import { uniquesCommand } from './uniques.ts'
 import { version } from './version.ts'
 
-/** The command `millrace`: one file for each subcommand. */
+/**
+ * The command `millrace`: one file for each subcommand, in the order of the help. Only the one that
+ * is called is loaded: all of them, with the libraries that they need, take two seconds of CPU.
+ */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  start: async () => (await import('./start.ts')).startCommand(),
+  collect: async () => (await import('./collect.ts')).collectCommand(),
+  consume: async () => (await import('./consume.ts')).consumeCommand(),
+  serve: async () => (await import('./serve.ts')).serveCommand(),
+  init: async () => (await import('./init.ts')).initCommand(),
+  events: async () => (await import('./events.ts')).eventsCommand(),
+  count: async () => (await import('./count.ts')).countCommand(),
+  uniques: async () => (await import('./uniques.ts')).uniquesCommand(),
+  top: async () => (await import('./top.ts')).topCommand(),
+  sessions: async () => (await import('./sessions.ts')).sessionsCommand(),
+  funnel: async () => (await import('./funnel.ts')).funnelCommand(),
+  retention: async () => (await import('./retention.ts')).retentionCommand(),
+  accounting: async () => (await import('./accounting.ts')).accountingCommand(),
+  health: async () => (await import('./health.ts')).healthCommand(),
+  'dead-letters': async () => (await import('./dead-letters.ts')).deadLettersCommand(),
+  replay: async () => (await import('./replay.ts')).replayCommand(),
+  party: async () => (await import('./party.ts')).partyCommand(),
+  erase: async () => (await import('./erase.ts')).eraseCommand(),
+  drain: async () => (await import('./drain.ts')).drainCommand(),
+  export: async () => (await import('./export.ts')).exportCommand(),
+  backup: async () => (await import('./backup.ts')).backupCommand(),
+  restore: async () => (await import('./restore.ts')).restoreCommand(),
+  doctor: async () => (await import('./doctor.ts')).doctorCommand(),
+  close: async () => (await import('./close.ts')).closeCommand(),
+  import: async () => (await import('./import.ts')).importCommand(),
+  recommend: async () => (await import('./recommend.ts')).recommendCommand(),
+  simulate: async () => (await import('./simulate.ts')).simulateCommand(),
+  migrate: async () => (await import('./migrate.ts')).migrateCommand(),
+  reconcile: async () => (await import('./reconcile.ts')).reconcileCommand(),
+}
+
 const program = new Command('millrace')
   .description('A clickstream platform: from a click in the browser to a durable answer.')
   .version(version)
   .showHelpAfterError('(millrace --help shows what there is)')
   .exitOverride()
-  .addCommand(startCommand())
-  .addCommand(collectCommand())
-  .addCommand(consumeCommand())
-  .addCommand(serveCommand())
-  .addCommand(initCommand())
-  .addCommand(eventsCommand())
-  .addCommand(countCommand())
-  .addCommand(uniquesCommand())
-  .addCommand(topCommand())
-  .addCommand(sessionsCommand())
-  .addCommand(funnelCommand())
-  .addCommand(retentionCommand())
-  .addCommand(accountingCommand())
-  .addCommand(healthCommand())
-  .addCommand(deadLettersCommand())
-  .addCommand(replayCommand())
-  .addCommand(partyCommand())
-  .addCommand(eraseCommand())
-  .addCommand(drainCommand())
-  .addCommand(exportCommand())
-  .addCommand(backupCommand())
-  .addCommand(restoreCommand())
-  .addCommand(doctorCommand())
-  .addCommand(closeCommand())
-  .addCommand(importCommand())
-  .addCommand(recommendCommand())
-  .addCommand(simulateCommand())
-  .addCommand(migrateCommand())
-  .addCommand(reconcileCommand())
+
+const [called = ''] = process.argv.slice(2)
+const load = Object.hasOwn(commands, called) ? [commands[called]] : Object.values(commands)
+const isVersion = called === '--version' || called === '-V'
+for (const open of isVersion ? [] : load) if (open !== undefined) program.addCommand(await open())
 
 try {
   await program.parseAsync()

@@ -15,7 +15,8 @@ export function Retention({ route, changes }: ViewProps) {
     <Card title="Parties that came again" isBusy={isLoading} className="wide">
       <p class="soft">
         A row is the week (from Monday, UTC) in which parties were first seen within the range; a
-        column is how many weeks later some of them were seen again.
+        column is how many weeks later some of them were seen again. The last figure of a row is of
+        a week that is not over, and the first row may begin within its week.
       </p>
       <ProblemNote problem={problem} retry={retry} />
       {answer?.rows.length === 0 && (
@@ -64,7 +65,11 @@ function RetentionTable({ rows }: { rows: RetentionAnswer['rows'] }) {
                   title={`${formatCount(count)} of ${formatCount(parties)}`}
                   style={{ '--tint': `${parties === 0 ? 0 : (count / parties / most) * tintMax}%` }}
                 >
-                  {formatShare(count, parties)}
+                  {index === returned.length - 2 ? (
+                    <em>{formatShare(count, parties)}</em>
+                  ) : (
+                    formatShare(count, parties)
+                  )}
                 </td>
               ))}
             </tr>

@@ -208,6 +208,7 @@ const table = {
     'The columns do not fit the file: %s',
     'Name them: --columns session=SessionId,item=ItemId,time=Time',
   ],
+  import_unreadable: [400, 'The file cannot be read: %s', 'Check the path and who may read it'],
   import_broken: [
     400,
     'The file cannot be read further: %s',

@@ -92,6 +92,7 @@ export function layOut(header: readonly string[], options: ColumnOptions): Layou
   const fields = new Map([...columns].map(([field, column]) => [field, place(column)]))
   const parameters = options.parameters.map((name) => [name, place(name)] as const)
   checkTime(columns, header)
+  if (options.columns === undefined) checkWho(columns, header)
   return { fields, parameters }
 }
 
@@ -122,6 +123,15 @@ function columnsByName(header: readonly string[]): ColumnMap {
     if (field !== undefined && !columns.has(field)) columns.set(field, column)
   }
   return columns
+}
+
+/** Rows of nobody have a part in few answers: that is believed of a map, not of a guess. */
+function checkWho(columns: ColumnMap, header: readonly string[]): void {
+  if (columns.has('party') || columns.has('session')) return
+  throw new MillraceError(
+    'import_columns',
+    `none has the name party or session; the file has ${header.slice(0, 100).join(', ')}`,
+  )
 }
 
 /** Without a time there is no event; everything else may be missing. */

@@ -17,7 +17,7 @@ export interface Content {
   readonly total: number
 }
 
-/** @throws MillraceError `import_broken` when there is no such file */
+/** @throws MillraceError `import_unreadable` when there is no such file */
 export function openContent(path: string): Content {
   const total = sizeOf(path)
   const stream = createReadStream(path, { highWaterMark: chunkBytes })
@@ -30,7 +30,7 @@ function sizeOf(path: string): number {
     if (!stats.isFile()) throw new Error(`${path} is no file`)
     return stats.size
   } catch (thrown) {
-    throw new MillraceError('import_broken', toError(thrown).message, { cause: thrown })
+    throw new MillraceError('import_unreadable', toError(thrown).message, { cause: thrown })
   }
 }
 

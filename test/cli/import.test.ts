@@ -155,7 +155,7 @@ test('what is wrong with a file or its columns is said in one line', async () =>
   const environment = { MILLRACE_DATA: join(folder.path, 'wrong') }
   const file = fileOf('wrong.tsv', 's\ti\tt\na\tb\tc\n')
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
-    [[join(folder.path, 'none.tsv'), ...map], /no such file[\s\S]*import_broken/],
+    [[join(folder.path, 'none.tsv'), ...map], /no such file[\s\S]*import_unreadable/],
     [
       [file, '--columns', 'session=x,time=t'],
       /"x"; the file has "s", "i", "t"[\s\S]*import_columns/,

@@ -17,7 +17,14 @@ import { test } from 'node:test'
 import { dayMs, dayOf } from '../../src/lib/clock.ts'
 import { openDatabase } from '../../src/store/embedded/database.ts'
 import { openEmbeddedStore } from '../../src/store/embedded/embedded.ts'
-import type { RewriteStep } from '../../src/store/embedded/rewrite.ts'
+import { dayNumber, fileNameOf, readManifest } from '../../src/store/embedded/manifest.ts'
+import { deleteBefore } from '../../src/store/embedded/retention.ts'
+import {
+  type RewriteContext,
+  type RewriteStep,
+  rewriteDay,
+} from '../../src/store/embedded/rewrite.ts'
+import { loadMemory, writeBatch } from '../../src/store/embedded/write.ts'
 import type { Row, Store } from '../../src/store/store.ts'
 import { inFolder, makeFolder, openSmall, removeFolder, smallStore } from './embedded-scene.ts'
 import { anybody, readAll } from './place.ts'
@@ -169,6 +176,59 @@ test('a question under way keeps the version that it reads', () =>
     await database.days.exclusively(async () => assert.ok(!existsSync(file)))
     await database.close()
   }))
+
+test('a day that retention takes and that gets rows again does not lose them with its old file', () =>
+  inNewFolder(async (folder) => {
+    const database = await openDatabase({ ...smallStore, folder })
+    const { writer, days } = database
+    const write = async (eventId: string): Promise<void> => {
+      await writeBatch(writer, await loadMemory(writer), batchOf(makeRow({ eventId })))
+    }
+    const number = dayNumber(today)
+    const ended = Promise.withResolvers<void>()
+    let asking: Promise<void> | undefined
+    const context: RewriteContext = {
+      database: async () => database,
+      change: (work) => work(writer),
+      onStep: async (step) => {
+        if (step !== 'folderSynced' || asking !== undefined) return
+        asking = database.ask(() => ended.promise)
+        const { closedDays } = await deleteBefore(writer, (number + 1) * dayMs)
+        for (const entry of closedDays) {
+          days.retire(join(days.path, fileNameOf(entry)), database.questionsUnderWay())
+        }
+        await write('imported')
+      },
+    }
+    await write('first')
+    await rewriteDay({ ...context, onStep: undefined }, number)
+    await write('late')
+    assert.equal((await rewriteDay(context, number))?.rows, 1)
+    ended.resolve()
+    await asking
+    // Whatever is to go has gone before the next one may write.
+    await days.exclusively(async () => undefined)
+    const [entry] = await readManifest(writer)
+    assert.ok(entry !== undefined)
+    assert.deepEqual(readdirSync(days.path), [fileNameOf(entry)])
+    await database.close()
+  }))
+
+test('health calls no day damaged because it is being written anew', () =>
+  inNewFolder((folder) =>
+    withOpen(folder, async (store) => {
+      let isClosing = true
+      const asking = (async () => {
+        while (isClosing) assert.deepEqual((await store.health()).damagedDays, [])
+      })()
+      for (let n = 0; n < 30; n++) {
+        await store.write(batchOf(makeRow({ eventId: `event-${n}`, offset: n })))
+        await store.closeDay(today)
+      }
+      isClosing = false
+      await asking
+    }),
+  ))
 
 test('DuckDB reaches the files of closed days and no others', () =>
   inNewFolder(async (folder) => {

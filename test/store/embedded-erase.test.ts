@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
-import { existsSync, globSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { dayMs } from '../../src/lib/clock.ts'
 import { compactDatabase } from '../../src/store/embedded/compact.ts'
+import { openEmbeddedStore } from '../../src/store/embedded/embedded.ts'
 import {
   inFolder,
   kill,
@@ -103,6 +104,44 @@ test('after kill -9 at any moment of erasing and compacting, nothing else is los
       await store.close()
     }
   } finally {
+    removeFolder(folder)
+  }
+})
+
+test('a day that is closed while an erasure is settled loses the party too', async () => {
+  const folder = makeFolder()
+  let whileCopied: (() => Promise<void>) | undefined
+  const onRewriteStep = async (step: string): Promise<void> => {
+    if (step === 'copied') await whileCopied?.()
+  }
+  const store = await openEmbeddedStore({ ...smallStore, folder, onRewriteStep })
+  try {
+    const rows = [0, 1].flatMap((days) =>
+      [party, '0:iq8k:other'].map((partyId) =>
+        makeRow({ partyId, eventId: `${partyId}-${days}`, eventTime: noon - days * dayMs }),
+      ),
+    )
+    await store.write(batchOf(...rows))
+    await store.closeDay('2026-03-09')
+    // Noted only, as its first deletion meets a file that cannot be read.
+    const [file, away] = [join(folder, 'days', '2026-03-09.1.parquet'), join(folder, 'away')]
+    renameSync(file, away)
+    await assert.rejects(store.erase(party, noon + dayMs))
+    renameSync(away, file)
+    let settled: Promise<void> | undefined
+    whileCopied = async () => {
+      settled ??= store.settleErasures(noon + dayMs, noon + dayMs)
+      // By then it knows the closed days, and waits for this one to be written.
+      for (let asked = 0; asked < 20; asked++) await store.partyRows(party)
+    }
+    await store.closeDay('2026-03-10')
+    await settled
+    assert.notEqual((await store.erasures(party))[0]?.finalAt, null)
+    assert.equal((await store.partyRows(party)).events, 0)
+    assert.equal(await rowsInDays(folder), 0)
+    assert.equal((await readAll(store)).length, 2)
+  } finally {
+    await store.close()
     removeFolder(folder)
   }
 })

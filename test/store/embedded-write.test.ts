@@ -162,6 +162,18 @@ test('a question that takes too long is stopped, and the next one is answered', 
   removeFolder(folder)
 })
 
+test('a question whose ROLLBACK is interrupted leaves no open transaction to the next one', async () => {
+  const folder = makeFolder()
+  const database = await openDatabase({ ...smallStore, folder })
+  const interrupted = database.ask(async (reader) => {
+    reader.run = () => Promise.reject(new Error('INTERRUPT Error: Interrupted!'))
+  })
+  await assert.rejects(interrupted, { code: 'question_too_large' })
+  assert.equal((await database.ask((reader) => reader.run('SELECT 1'))).rowCount, 1)
+  await database.close()
+  removeFolder(folder)
+})
+
 test('a question that needs more memory than there is is refused, and the next one is answered', async () => {
   const folder = makeFolder()
   const database = await openDatabase({ threads: 1, memoryBytes: 16 * 1024 * 1024, folder })

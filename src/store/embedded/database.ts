@@ -222,9 +222,14 @@ class OpenDatabase implements Database {
     try {
       const reader = this.#idle.pop() ?? (await this.#connect())
       try {
-        return await this.#tracked(this.#limitTime(reader, () => inSnapshot(reader, question)))
-      } finally {
+        const asked = this.#limitTime(reader, () => inSnapshot(reader, question))
+        const answer = await this.#tracked(asked)
         this.#idle.push(reader)
+        return answer
+      } catch (thrown) {
+        // An interrupt may have hit its ROLLBACK: another question would find a transaction open.
+        reader.closeSync()
+        throw thrown
       }
     } finally {
       this.#asking--

@@ -17,6 +17,8 @@ export interface DaysFolder {
   readonly check: (entry: ClosedDay) => Promise<string>
   /** Unlinks a file that no question needs once `until` is settled. */
   readonly retire: (file: string, until: Promise<unknown>) => void
+  /** Whether a file waits for that: what is written under its name would be unlinked with it. */
+  readonly isRetiring: (file: string) => boolean
   /** Runs one after the other what writes new files; waits for retired ones to go first. */
   readonly exclusively: <Answer>(work: () => Promise<Answer>) => Promise<Answer>
   /** The entries whose file is missing or has another size; reads no bytes. */
@@ -35,6 +37,7 @@ export const unfinishedSuffix = '.new'
 export function createDaysFolder(path: string): DaysFolder {
   /** What was there when the bytes of a file were last read. */
   const known = new Map<string, string>()
+  const retired = new Set<string>()
   let retiring: Promise<unknown> = Promise.resolve()
   let queue: Promise<unknown> = Promise.resolve()
 
@@ -57,12 +60,15 @@ export function createDaysFolder(path: string): DaysFolder {
     path,
     check,
     retire(file, until) {
-      retiring = Promise.all([
-        retiring,
-        until.catch(() => undefined).then(() => rmSync(file, { force: true })),
-      ])
+      retired.add(file)
+      const unlinked = until
+        .catch(() => undefined)
+        .then(() => rmSync(file, { force: true }))
+        .finally(() => retired.delete(file))
+      retiring = Promise.all([retiring, unlinked])
       known.delete(file)
     },
+    isRetiring: (file) => retired.has(file),
     exclusively(work) {
       const done = queue.then(() => retiring).then(work)
       queue = done.catch(() => undefined)

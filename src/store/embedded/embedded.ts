@@ -10,6 +10,7 @@ import { accountFor } from './accounting.ts'
 import { loadClosedKeys } from './closed-keys.ts'
 import { type DatabaseOptions, isFatal, openError } from './database.ts'
 import { readDays } from './day-states.ts'
+import { daysOf } from './days.ts'
 import { readDeadLetter, readDeadLetters, setReplayed } from './dead-letters.ts'
 import { countParty, readErasures, readSalt } from './erase.ts'
 import { beginErasure, type ErasingContext, settleErasures } from './erasing.ts'
@@ -201,10 +202,14 @@ class EmbeddedStore implements Store, HistorySource {
   }
 
   health: Store['health'] = async () => {
-    const { closedDays, ...counted } = await this.#ask(countRows)
-    const { file, days } = await this.#reopening.current()
-    const unchecked = closedDays.filter(({ isUnchecked }) => isUnchecked)
-    const damaged = new Set([...days.findMissing(closedDays), ...unchecked])
+    const { file } = await this.#reopening.current()
+    // Looked for within the question: a version that is replaced meanwhile keeps its file for so long.
+    const { closedDays, damaged, ...counted } = await this.#ask(async (reader) => {
+      const answer = await countRows(reader)
+      const missing = daysOf(reader).findMissing(answer.closedDays)
+      const unchecked = answer.closedDays.filter(({ isUnchecked }) => isUnchecked)
+      return { ...answer, damaged: new Set([...missing, ...unchecked]) }
+    })
     return {
       ...counted,
       damagedDays: [...damaged].map(({ day }) => dayName(day)).sort(),

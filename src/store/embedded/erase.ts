@@ -153,13 +153,16 @@ export async function daysOfErased(
 
 /**
  * Deletes from the tables what an erasure is about, and counts all but the events. The last time, its
- * id goes with it; so what has no id any more is deleted, whatever happened in between.
+ * id goes with it; so what has no id any more is deleted, whatever happened in between. False when a
+ * day was closed meanwhile and has rows of it in its file: nothing is done then.
  */
 export async function deleteErased(
   connection: DuckDBConnection,
-  { party, at, partyId }: OpenErasure,
+  erasure: OpenErasure,
   isLast: boolean,
-): Promise<void> {
+): Promise<boolean> {
+  if ((await daysOfErased(connection, erasure)).length > 0) return false
+  const { party, at, partyId } = erasure
   const remove = async (table: string, condition: string): Promise<number> => {
     const sql = `DELETE FROM ${table} WHERE party_id = $1 AND ${condition}`
     return (await connection.run(sql, [partyId])).rowsChanged
@@ -179,6 +182,7 @@ export async function deleteErased(
     [party],
   )
   await connection.run('COMMIT')
+  return true
 }
 
 /** How many erasures of until `before` wait for the file to be written anew. */

@@ -9,6 +9,7 @@ import {
   findOpenErasures,
   makeFinal,
   noteErasure,
+  type OpenErasure,
   readErasures,
 } from './erase.ts'
 import { type RewriteContext, rewriteDay } from './rewrite.ts'
@@ -53,12 +54,17 @@ async function deleteAll(context: ErasingContext, before: number, isLast: boolea
   for (const erasure of await context.ask((reader) => findOpenErasures(reader, before))) {
     // Nothing is added to these any more, so what is there now is what will be deleted.
     await context.change((writer) => countErased(writer, erasure))
-    for (const day of await context.ask((reader) => daysOfErased(reader, erasure))) {
-      await rewriteDay(context, day, {
-        without: 'party_id = $1 AND received_at <= $2',
-        parameters: [erasure.partyId, BigInt(erasure.at)],
-      })
-    }
-    await context.change((writer) => deleteErased(writer, erasure, isLast))
+    do await rewriteDays(context, erasure)
+    while (!(await context.change((writer) => deleteErased(writer, erasure, isLast))))
+  }
+}
+
+/** Takes what is to be erased out of the closed days that have it now. */
+async function rewriteDays(context: ErasingContext, erasure: OpenErasure): Promise<void> {
+  for (const day of await context.ask((reader) => daysOfErased(reader, erasure))) {
+    await rewriteDay(context, day, {
+      without: 'party_id = $1 AND received_at <= $2',
+      parameters: [erasure.partyId, BigInt(erasure.at)],
+    })
   }
 }

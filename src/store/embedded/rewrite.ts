@@ -128,7 +128,7 @@ async function writeFile(
     )
     const [rows, lastReceivedAt] = count as [number, number | null]
     if (rows === 0) return { day, before, open, after: undefined, file: undefined }
-    const version = (before?.version ?? 0) + 1
+    const version = freeVersion(days, day, (before?.version ?? 0) + 1)
     const file = join(days.path, fileNameOf({ day, version }))
     const unfinished = `${file}${unfinishedSuffix}`
     const select = selectForFile(`(SELECT * FROM ${relation} AS source WHERE ${left})`, day)
@@ -143,6 +143,13 @@ async function writeFile(
       throw thrown
     }
   })
+}
+
+/** Retention may have taken the day a moment ago: the name of its file is not free before it goes. */
+function freeVersion(days: DaysFolder, day: number, first: number): number {
+  let version = first
+  while (days.isRetiring(join(days.path, fileNameOf({ day, version })))) version++
+  return version
 }
 
 /** The rows of a day, each once. */
