@@ -1,3 +1,4 @@
+import type { ErrorAnswer, ErrorDetail } from '../api/answer.ts'
 import { apiUrlOverride, type Config } from '../config.ts'
 import { type ErrorCode, errorTable, MillraceError } from '../event/error.ts'
 import { readOwner } from './owner.ts'
@@ -70,15 +71,20 @@ async function reach(url: string, init: RequestInit): Promise<Response> {
   }
 }
 
+/** An error as the API told it, also in a line of an answer that had begun well. */
+export function errorOfAnswer({ code, message }: ErrorDetail): MillraceError {
+  const known = new MillraceError(
+    Object.hasOwn(errorTable, code) ? (code as ErrorCode) : 'internal',
+  )
+  known.message = message
+  return known
+}
+
 async function errorOf(response: Response): Promise<MillraceError> {
   const text = await response.text()
   try {
-    const { error } = JSON.parse(text) as { error: { code: string; message: string } }
-    if (error.code in errorTable) {
-      const known = new MillraceError(error.code as ErrorCode)
-      known.message = error.message
-      return known
-    }
+    const { error } = JSON.parse(text) as ErrorAnswer
+    if (error.code in errorTable) return errorOfAnswer(error)
   } catch {
     // Not an answer of ours: say what came.
   }

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import type { CloseLine, CloseResultAnswer } from '../api/answer.ts'
 import { MillraceError } from '../event/error.ts'
-import { connectApi } from './client.ts'
+import { connectApi, errorOfAnswer } from './client.ts'
 import { type CommonFlags, configOf, createCommand } from './options.ts'
 import { createProgressBar } from './terminal.ts'
 
@@ -20,7 +20,7 @@ export function closeCommand(): Command {
       let result: CloseResultAnswer | undefined
       for await (const text of api.lines('/api/close', { method: 'POST', body })) {
         const line = JSON.parse(text) as CloseLine
-        if ('error' in line) throw new MillraceError('internal', line.error.message)
+        if ('error' in line) throw errorOfAnswer(line.error)
         if ('result' in line) result = line.result
         else bar.update(line.progress.done, line.progress.total)
       }

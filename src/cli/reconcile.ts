@@ -9,7 +9,7 @@ import { reconcileLogs } from '../consume/reconcile.ts'
 import { MillraceError } from '../event/error.ts'
 import { systemClock } from '../lib/clock.ts'
 import { openLogs, openStore } from './backends.ts'
-import { type ApiClient, connectOwner } from './client.ts'
+import { type ApiClient, connectOwner, errorOfAnswer } from './client.ts'
 import { createLifecycle } from './lifecycle.ts'
 import { type CommonFlags, configOf, createCommand } from './options.ts'
 import { createProgressBar, printable, printOut } from './terminal.ts'
@@ -64,7 +64,7 @@ function there(api: ApiClient, range: Range): Run {
     const init = { method: 'POST', body: JSON.stringify(range) }
     for await (const text of api.lines('/api/reconcile', init)) {
       const line = JSON.parse(text) as ReconcileLine
-      if ('error' in line) throw new MillraceError('internal', line.error.message)
+      if ('error' in line) throw errorOfAnswer(line.error)
       if ('result' in line) return line.result
       await onProgress(line.progress)
     }

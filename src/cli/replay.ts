@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import type { ReplayLine, ReplayResultAnswer } from '../api/answer.ts'
 import { MillraceError } from '../event/error.ts'
-import { connectApi } from './client.ts'
+import { connectApi, errorOfAnswer } from './client.ts'
 import { type CommonFlags, configOf, createCommand, parseInteger } from './options.ts'
 import { createProgressBar } from './terminal.ts'
 
@@ -25,7 +25,7 @@ export function replayCommand(): Command {
       let result: ReplayResultAnswer | undefined
       for await (const text of api.lines('/api/replay', { method: 'POST', body })) {
         const line = JSON.parse(text) as ReplayLine
-        if ('error' in line) throw new MillraceError('internal', line.error.message)
+        if ('error' in line) throw errorOfAnswer(line.error)
         if ('result' in line) result = line.result
         else {
           const { topic, read, total } = line.progress

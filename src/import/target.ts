@@ -50,6 +50,9 @@ export interface ImportTargetOptions {
 
 export function createImportTarget(options: ImportTargetOptions): ImportTarget {
   const { store, clock } = options
+  const startAgain = async (log: string): Promise<void> => {
+    await store.write({ rows: [], deadLetters: [], positions: [positionOf(log, 0)] })
+  }
   return {
     async begin({ log, days, outsideRetention }) {
       checkLog(log)
@@ -57,7 +60,8 @@ export function createImportTarget(options: ImportTargetOptions): ImportTarget {
       if (outside.length > 0 && !outsideRetention) {
         throw new MillraceError('import_outside_retention', describeDays(outside))
       }
-      if (outside.length > 0) await store.keepDays(log, outside)
+      // What was imported while these days were within it, retention may have deleted since.
+      if (outside.length > 0 && (await store.keepDays(log, outside))) await startAgain(log)
       return { next: (await store.positions(log, importTopic)).get(0) ?? 0 }
     },
     async write(body) {
@@ -69,7 +73,7 @@ export function createImportTarget(options: ImportTargetOptions): ImportTarget {
       checkLog(log)
       await store.forgetDays(log)
       // Its rows will go: whoever imports the file again wants them back.
-      await store.write({ rows: [], deadLetters: [], positions: [positionOf(log, 0)] })
+      await startAgain(log)
     },
   }
 }

@@ -387,10 +387,10 @@ export interface Store {
 
   /**
    * Keeps these days (UTC, `YYYY-MM-DD`) from `retain` for the sake of an import, known by its log,
-   * until `forgetDays`. The same again changes nothing.
+   * until `forgetDays`. The same again changes nothing; true when one of them was not kept before.
    * @throws MillraceError `import_outside_retention` where the store cannot keep them
    */
-  keepDays(log: string, days: readonly string[]): Promise<void>
+  keepDays(log: string, days: readonly string[]): Promise<boolean>
 
   /** Ends the keeping of an import's days; a day that another import keeps is kept on. */
   forgetDays(log: string): Promise<void>

@@ -211,6 +211,18 @@ test('days outside retention are refused before anything is written, or kept unt
   assert.deepEqual([back.imported, back.present], [2, 10])
 })
 
+test('rows that retention deleted since come back when their days are asked to be kept', async (t) => {
+  const store = await storeOf(t)
+  const source = sourceOf(t, tableOf(10), table)
+  await run(source, targetOf(store))
+  const later = now + 200 * dayMs
+  assert.equal(await store.retain(92, later), 10)
+  const target = createImportTarget({ store, clock: () => later, retentionDays: 92 })
+  const back = await run(source, target, { outsideRetention: true })
+  assert.deepEqual([back.imported, back.present], [10, 0])
+  assert.equal(await store.retain(92, later), 0)
+})
+
 test('a day that two files keep is kept until both are forgotten', async (t) => {
   const store = await storeOf(t)
   const target = targetOf(store)

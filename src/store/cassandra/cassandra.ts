@@ -177,7 +177,7 @@ class CassandraStore implements Store {
   /** Rows expire by themselves, which nothing can put off. */
   keepDays: Store['keepDays'] = (_log, days) =>
     days.length === 0
-      ? Promise.resolve()
+      ? Promise.resolve(false)
       : Promise.reject(new MillraceError('import_outside_retention', days.join(', ')))
 
   forgetDays: Store['forgetDays'] = () => Promise.resolve()

@@ -17,12 +17,12 @@ const columns: readonly Column<KeptDay>[] = [
   { name: 'log', type: VARCHAR, form: 'text', value: ({ log }) => log },
 ]
 
-/** Adds the days that the log does not keep yet. The caller rolls back when this throws. */
+/** Adds the days that the log does not keep yet; true when there were some. The caller rolls back when this throws. */
 export async function addKeptDays(
   connection: DuckDBConnection,
   log: string,
   days: readonly string[],
-): Promise<void> {
+): Promise<boolean> {
   await connection.run('BEGIN TRANSACTION')
   const kept = await rowsOf(connection, 'SELECT day FROM kept_days WHERE log = $1', [log])
   const known = new Set(kept.map(([day]) => day as number))
@@ -31,6 +31,7 @@ export async function addKeptDays(
     .filter(({ day }) => !known.has(day))
   await appendRows(connection, 'kept_days', columns, fresh)
   await connection.run('COMMIT')
+  return fresh.length > 0
 }
 
 export async function removeKeptDays(connection: DuckDBConnection, log: string): Promise<void> {
