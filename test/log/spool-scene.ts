@@ -103,7 +103,7 @@ export class SpoolScene {
 
 /** Waits until it is so. */
 export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 60_000
+  const deadline = performance.now() + 120_000
   while (!(await isSo())) {
     if (performance.now() > deadline) throw new Error(`never: ${isSo}`)
     await sleep(5)

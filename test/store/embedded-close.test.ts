@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import {
   copyFileSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -24,6 +25,7 @@ import {
   type RewriteStep,
   rewriteDay,
 } from '../../src/store/embedded/rewrite.ts'
+import { copyStore } from '../../src/store/embedded/snapshot.ts'
 import { loadMemory, writeBatch } from '../../src/store/embedded/write.ts'
 import type { Row, Store } from '../../src/store/store.ts'
 import { inFolder, makeFolder, openSmall, removeFolder, smallStore } from './embedded-scene.ts'
@@ -128,6 +130,30 @@ for (const [what, damage] of Object.entries(damages)) {
       assert.equal((await store.health()).duplicates, 0)
     }))
 }
+
+for (const what of ['missing', 'cut', 'changed in one bit']) {
+  test(`a snapshot of a store with a file that is ${what} names it, and writes go on`, () =>
+    inFolder(async (store, folder) => {
+      await store.write(batchOf(...traffic(noon), ...traffic(noon - dayMs)))
+      for (const day of [today, yesterday]) await store.closeDay(day)
+      const file = join(folder, 'days', `${today}.1.parquet`)
+      damages[what]?.(file, '')
+      const into = join(folder, 'into')
+      const named = { code: 'store_corrupt', message: new RegExp(`${today}\\.1\\.parquet`) }
+      await assert.rejects(store.snapshot(into), named)
+      assert.ok(!existsSync(into), 'nothing is copied')
+      const fresh = makeRow({ eventId: 'fresh', eventTime: noon + dayMs })
+      assert.deepEqual(await store.write(batchOf(fresh)), { inserted: 1, repeated: 0 })
+    }))
+}
+
+test('a file that goes while a snapshot is made is named too', () =>
+  inNewFolder(async (folder) => {
+    await fill(folder)
+    const gone = join(folder, 'days', `${today}.1.parquet`)
+    const copying = copyStore(join(folder, 'store.duckdb'), [gone], makeInto(folder), 2 ** 27)
+    await assert.rejects(copying, { code: 'store_corrupt', message: /\.1\.parquet is missing/ })
+  }))
 
 test('rows that are written while their day is copied stay, those that went do not come back', () =>
   inNewFolder(async (folder) => {
@@ -248,6 +274,12 @@ test('DuckDB reaches the files of closed days and no others', () =>
 
 function traffic(time: number): Row[] {
   return makeTraffic(600, { eventTime: time, offset: 0, spanMs: 3_600_000 }, createRandom(time))
+}
+
+function makeInto(folder: string): string {
+  const into = join(folder, 'into')
+  mkdirSync(into)
+  return into
 }
 
 async function fill(folder: string): Promise<void> {

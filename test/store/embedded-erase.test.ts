@@ -16,7 +16,7 @@ import {
   removeFolder,
   smallStore,
 } from './embedded-scene.ts'
-import { readAll } from './place.ts'
+import { anybody, readAll } from './place.ts'
 import { batchOf, createRandom, makeDeadLetter, makeRow, noon, randomText } from './rows.ts'
 
 const random = createRandom(4)
@@ -123,11 +123,9 @@ test('a day that is closed while an erasure is settled loses the party too', asy
     )
     await store.write(batchOf(...rows))
     await store.closeDay('2026-03-09')
-    // Noted only, as its first deletion meets a file that cannot be read.
-    const [file, away] = [join(folder, 'days', '2026-03-09.1.parquet'), join(folder, 'away')]
-    renameSync(file, away)
-    await assert.rejects(store.erase(party, noon + dayMs))
-    renameSync(away, file)
+    // Noted only, as its first deletion cannot write the file of the closed day.
+    whileCopied = () => Promise.reject(new Error('the disk'))
+    await assert.rejects(store.erase(party, noon + dayMs), { code: 'store_unavailable' })
     let settled: Promise<void> | undefined
     whileCopied = async () => {
       settled ??= store.settleErasures(noon + dayMs, noon + dayMs)
@@ -145,6 +143,108 @@ test('a day that is closed while an erasure is settled loses the party too', asy
     removeFolder(folder)
   }
 })
+
+/** What can become of a file that is moved away and put back later. */
+const damages: Readonly<Record<string, (file: string) => void>> = {
+  missing: () => {},
+  cut: (file) => writeFileSync(file, 'PAR1'),
+}
+
+for (const [what, damage] of Object.entries(damages)) {
+  test(`while a closed day's file is ${what}, the rest is erased and the erasure stays pending`, () =>
+    inFolder(async (store, folder) => {
+      const erasedAt = noon + dayMs
+      const rows = [0, 1, 2].flatMap((days) =>
+        [party, '0:iq8k:other'].map((partyId, n) =>
+          makeRow({
+            partyId,
+            eventId: `${n}-${days}`,
+            eventTime: noon - days * dayMs,
+            receivedAt: noon,
+            offset: 2 * days + n,
+          }),
+        ),
+      )
+      const letter = makeDeadLetter(90, { value: Buffer.from(`p=${party}&broken`) })
+      await store.write({ rows, deadLetters: [letter], positions: [] })
+      for (const day of ['2026-03-08', '2026-03-09']) await store.closeDay(day)
+      const [file, away] = [join(folder, 'days', '2026-03-09.1.parquet'), join(folder, 'away')]
+      renameSync(file, away)
+      damage(file)
+
+      const receipt = await store.erase(party, erasedAt)
+      assert.deepEqual(receipt.deleted, { events: 2, repeats: 0, claims: 0, deadLetters: 1 })
+      assert.equal(receipt.finalAt, null)
+      const open = { from: noon - 60_000, to: noon + 60_000 }
+      const earlier = { from: noon - 3 * dayMs, to: noon - 1.5 * dayMs }
+      for (const range of [open, earlier]) {
+        const uniques = await store.uniques(range, anybody)
+        assert.equal(uniques.parties, 1)
+      }
+      const inode = statSync(join(folder, 'store.duckdb')).ino
+      for (let times = 0; times < 2; times++) {
+        await store.settleErasures(erasedAt, erasedAt + 1)
+        assert.equal((await store.erasures(party))[0]?.finalAt, null)
+      }
+      assert.equal(statSync(join(folder, 'store.duckdb')).ino, inode, 'written anew for nothing')
+      // Still dropped, not stored.
+      assert.deepEqual(await store.write(batchOf(...rows.slice(0, 1))), {
+        inserted: 0,
+        repeated: 0,
+      })
+
+      renameSync(away, file)
+      await store.settleErasures(erasedAt, erasedAt + 2)
+      const [erasure] = await store.erasures(party)
+      assert.deepEqual(erasure?.deleted, { events: 3, repeats: 0, claims: 0, deadLetters: 1 })
+      assert.equal(erasure?.finalAt, erasedAt + 2)
+      assert.equal(await rowsInDays(folder), 0)
+      const left = await readAll(store)
+      assert.deepEqual(left.map(({ eventId }) => eventId).sort(), ['1-0', '1-1', '1-2'])
+    }))
+}
+
+test('an erasure waits for a damaged day that has nothing of the party, until retention takes it', () =>
+  inFolder(async (store, folder) => {
+    await store.write(
+      batchOf(
+        makeRow({ partyId: '0:iq8k:other', eventId: 'old', eventTime: noon - dayMs, offset: 0 }),
+        makeRow({ partyId: party, eventId: 'new', offset: 1 }),
+      ),
+    )
+    await store.closeDay('2026-03-09')
+    renameSync(join(folder, 'days', '2026-03-09.1.parquet'), join(folder, 'away'))
+    const { deleted } = await store.erase(party, noon + dayMs)
+    assert.equal(deleted.events, 1)
+    await store.settleErasures(noon + dayMs, noon + dayMs)
+    assert.equal((await store.erasures(party))[0]?.finalAt, null)
+    await store.retain(1, noon)
+    await store.settleErasures(noon + dayMs, noon + dayMs)
+    assert.equal((await store.erasures(party))[0]?.finalAt, noon + dayMs)
+    assert.deepEqual(filesWith(folder, party), [])
+  }))
+
+test('what was stored beside a file that could not be read is put together and erased when it is back', () =>
+  inFolder(async (store, folder) => {
+    const rows = [party, '0:iq8k:other'].map((partyId, offset) =>
+      makeRow({ partyId, eventId: `${offset}`, eventTime: noon - dayMs, receivedAt: noon, offset }),
+    )
+    await store.write(batchOf(...rows))
+    await store.closeDay('2026-03-09')
+    const [file, away] = [join(folder, 'days', '2026-03-09.1.parquet'), join(folder, 'away')]
+    renameSync(file, away)
+    await store.write(batchOf(...rows))
+    await store.erase(party, noon + dayMs)
+    renameSync(away, file)
+    await store.settleErasures(noon + dayMs, noon + dayMs)
+    assert.equal((await store.erasures(party))[0]?.finalAt, noon + dayMs)
+    assert.deepEqual(
+      (await readAll(store)).map(({ eventId }) => eventId),
+      ['1'],
+    )
+    assert.deepEqual((await store.health()).damagedDays, [])
+    assert.equal(await rowsInDays(folder), 0)
+  }))
 
 test('a compaction that fails leaves the file as it was', async () => {
   const folder = makeFolder()

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DuckDBConnection } from '@duckdb/node-api'
-import { isMillraceError, MillraceError } from '../../event/error.ts'
+import { type ErrorCode, isMillraceError, MillraceError } from '../../event/error.ts'
 import { toError } from '../../lib/assert.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import type { HistorySource } from '../history.ts'
@@ -77,7 +77,8 @@ class EmbeddedStore implements Store, HistorySource {
     this.#memoryBytes = options.memoryBytes
     this.#rewriting = {
       database: () => reopening.current(),
-      change: (work) => this.#change((writer, known) => this.#changeDays(writer, known, work)),
+      change: (work) =>
+        this.#change((writer, known) => this.#changeDays(writer, known, work), 'store_corrupt'),
       onStep: options.onRewriteStep,
     }
     this.#memory = memory
@@ -186,7 +187,11 @@ class EmbeddedStore implements Store, HistorySource {
   }
 
   snapshot: Store['snapshot'] = (folder) =>
-    this.#whileClosed((file, dayFiles) => copyStore(file, dayFiles, folder, this.#memoryBytes))
+    this.#whileClosed(
+      (file, dayFiles) => copyStore(file, dayFiles, folder, this.#memoryBytes),
+      // Reads the bytes of files that were not met yet: changes need not wait for that.
+      async () => (await this.#reopening.current()).inLongSnapshot(checkDays),
+    )
 
   days: Store['days'] = () => this.#ask(readDays)
 
@@ -240,25 +245,31 @@ class EmbeddedStore implements Store, HistorySource {
     }
   }
 
-  /** Makes a change after those asked for before it; one that fails is rolled back and rejects. */
+  /**
+   * Makes a change after those asked for before it; one that fails is rolled back and rejects, with
+   * `store_unavailable` but for the codes in `told`.
+   */
   #change<Answer>(
     change: (writer: DuckDBConnection, memory: WriterMemory) => Promise<Answer>,
+    ...told: ErrorCode[]
   ): Promise<Answer> {
     if (this.#closing) return Promise.reject(closed())
-    const done = this.#queue.then(() => this.#changeNow(change))
+    const done = this.#queue.then(() => this.#changeNow(change, told))
     this.#queue = done.catch(() => undefined)
     return done
   }
 
   /**
    * Does what needs the file for itself; changes asked for later wait. Not while a day is written
-   * anew: closing the database would interrupt it.
+   * anew: closing the database would interrupt it. What `prepare` does keeps no change waiting.
    */
   async #whileClosed(
     work: (file: string, dayFiles: readonly string[]) => Promise<void>,
+    prepare?: () => Promise<void>,
   ): Promise<void> {
     const { days } = await this.#reopening.current()
-    await days.exclusively(() => {
+    await days.exclusively(async () => {
+      await prepare?.()
       if (this.#closing) throw closed()
       const done = this.#queue.then(async () => {
         const { writer } = await this.#reopening.current()
@@ -267,8 +278,8 @@ class EmbeddedStore implements Store, HistorySource {
         await this.#reopening.whileClosed((file) => work(file, dayFiles))
       })
       this.#queue = done.catch(() => undefined)
-      return done.catch((thrown) => {
-        throw changeError(thrown)
+      await done.catch((thrown) => {
+        throw changeError(thrown, 'store_corrupt')
       })
     })
   }
@@ -295,13 +306,14 @@ class EmbeddedStore implements Store, HistorySource {
           const answer = await change(writer)
           this.#memory = await loadMemory(writer)
           return answer
-        }),
+        }, 'store_corrupt'),
       whileClosed: (work) => this.#whileClosed(work),
     }
   }
 
   async #changeNow<Answer>(
     change: (writer: DuckDBConnection, memory: WriterMemory) => Promise<Answer>,
+    told: readonly ErrorCode[],
   ): Promise<Answer> {
     const database = await this.#reopening.current().catch((thrown) => {
       throw changeError(thrown)
@@ -317,14 +329,22 @@ class EmbeddedStore implements Store, HistorySource {
       // Rolling back fails where there is no transaction: the change did not come that far.
       await writer.run('ROLLBACK').catch(() => undefined)
       if (isFatal(thrown)) this.#reopening.replace(database)
-      throw changeError(thrown)
+      throw changeError(thrown, ...told)
     }
   }
 }
 
-/** Whatever is wrong with the store is not the fault of a row: none may be given up for it. */
-function changeError(thrown: unknown): MillraceError {
-  if (isMillraceError(thrown, 'record_invalid', 'dead_letter_unknown')) return thrown
+/** @throws MillraceError `store_corrupt` when the file of a closed day is not what was written */
+async function checkDays(connection: DuckDBConnection): Promise<void> {
+  for (const entry of await readManifest(connection)) await daysOf(connection).check(entry)
+}
+
+/**
+ * Whatever is wrong with the store is not the fault of a row: none may be given up for it. So only
+ * what writes no rows is told of a damaged file, in `told`.
+ */
+function changeError(thrown: unknown, ...told: ErrorCode[]): MillraceError {
+  if (isMillraceError(thrown, 'record_invalid', 'dead_letter_unknown', ...told)) return thrown
   return new MillraceError('store_unavailable', toError(thrown).message, { cause: thrown })
 }
 

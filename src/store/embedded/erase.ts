@@ -1,8 +1,11 @@
 import { hash, randomBytes } from 'node:crypto'
 import type { DuckDBBlobValue, DuckDBConnection } from '@duckdb/node-api'
+import { isMillraceError } from '../../event/error.ts'
 import { mentionsParty, partiesIn } from '../../event/mention.ts'
 import { createCache } from '../../lib/cache.ts'
 import type { DeadLetter, Erasure, PartyRows, Row, TimeRange } from '../store.ts'
+import { selectFromFiles } from './closed-file.ts'
+import { daysOf } from './days.ts'
 import { readManifest } from './manifest.ts'
 import { relationOf } from './relation.ts'
 import { deleteUnusedAgents } from './retention.ts'
@@ -15,6 +18,9 @@ import { literal, rowsOf } from './sql.ts'
  *     party_id is known        it is deleted, and once more when the log of that time is read
  *     neither is               it is deleted, but its bytes may stand in free blocks of the file
  *     final_at is known        the file was written anew
+ *
+ * While the file of a closed day cannot be read, nobody knows whether it has something of the party:
+ * the rest is deleted, and the id stays until that day can be read, or retention has taken it.
  */
 
 /** The erasures, as the writer asks about them for every row. */
@@ -124,44 +130,138 @@ export async function findOpenErasures(
   }))
 }
 
-/** Counts the events once, before the first of them is deleted: days go one by one. */
-export async function countErased(
-  connection: DuckDBConnection,
-  { party, at, partyId }: OpenErasure,
-): Promise<void> {
-  const known = `SELECT events FROM erasures WHERE party = $1 AND erased_at = ${literal(at)}`
-  if ((await rowsOf(connection, known, [party]))[0]?.[0] !== null) return
-  const events = `SELECT count(*) FROM ${await relationOf(connection, always)}
-    WHERE party_id = $1 AND received_at <= ${literal(at)}`
-  const count = (await rowsOf(connection, events, [partyId]))[0]?.[0] as number
-  const sql = `UPDATE erasures SET events = ${literal(count)} WHERE party = $1 AND erased_at = ${literal(at)}`
-  await connection.run(sql, [party])
+/** What can be read of the closed days now. */
+interface DayFiles {
+  readonly readable: readonly { readonly day: number; readonly file: string }[]
+  /** Days whose file can be read, and beside which rows were stored when it could not. */
+  readonly unchecked: readonly number[]
+  /** Days whose file is missing, cut or another one. */
+  readonly damaged: readonly number[]
 }
 
-/** The closed days whose file has an event to be erased. */
+async function findDayFiles(connection: DuckDBConnection): Promise<DayFiles> {
+  const readable: { day: number; file: string }[] = []
+  const unchecked: number[] = []
+  const damaged: number[] = []
+  for (const entry of await readManifest(connection)) {
+    try {
+      const file = await daysOf(connection).check(entry)
+      if (entry.isUnchecked) unchecked.push(entry.day)
+      else readable.push({ day: entry.day, file })
+    } catch (thrown) {
+      if (!isMillraceError(thrown, 'store_corrupt')) throw thrown
+      damaged.push(entry.day)
+    }
+  }
+  return { readable, unchecked, damaged }
+}
+
+/** Days whose file can be read again, and must be put together with what was stored meanwhile. */
+export async function findUnchecked(connection: DuckDBConnection): Promise<readonly number[]> {
+  return (await findDayFiles(connection)).unchecked
+}
+
+/**
+ * Counts the events once, before the first of them is deleted: days go one by one. A day that cannot
+ * be read is noted, and counted when it can.
+ */
+export async function countErased(
+  connection: DuckDBConnection,
+  erasure: OpenErasure,
+): Promise<void> {
+  const { party, at, partyId } = erasure
+  const ofErasure = `party = $1 AND erased_at = ${literal(at)}`
+  const [known] = await rowsOf(connection, `SELECT events FROM erasures WHERE ${ofErasure}`, [
+    party,
+  ])
+  if (known === undefined) return
+  const isFirst = known[0] === null
+  const uncounted = await readUncounted(connection, erasure)
+  if (!isFirst && uncounted.size === 0) return
+  const isWanted = (day: number): boolean => isFirst || uncounted.has(day)
+  const { readable, unchecked, damaged } = await findDayFiles(connection)
+  const files = readable.filter(({ day }) => isWanted(day)).map(({ file }) => file)
+  const select = `SELECT count(*) FROM`
+  const where = `WHERE party_id = $1 AND received_at <= ${literal(at)}`
+  const counts = [
+    ...(isFirst ? [`${select} events ${where}`] : []),
+    ...(files.length > 0 ? [`${select} (${selectFromFiles(files)}) ${where}`] : []),
+  ]
+  let events = 0
+  for (const sql of counts) events += (await rowsOf(connection, sql, [partyId]))[0]?.[0] as number
+  await connection.run('BEGIN TRANSACTION')
+  await connection.run(
+    `UPDATE erasures SET events = coalesce(events, 0) + ${literal(events)} WHERE ${ofErasure}`,
+    [party],
+  )
+  await noteUncounted(connection, erasure, [...unchecked, ...damaged].filter(isWanted))
+  await connection.run('COMMIT')
+}
+
+/** The days that an erasure has not counted; nothing of it is taken out of them before. */
+async function readUncounted(
+  connection: DuckDBConnection,
+  erasure: OpenErasure,
+): Promise<ReadonlySet<number>> {
+  const sql = 'SELECT value FROM meta WHERE name = $1'
+  const [row] = await rowsOf(connection, sql, [uncountedName(erasure)])
+  return new Set(row === undefined ? [] : (JSON.parse(row[0] as string) as number[]))
+}
+
+/** Puts these days in the place of the ones noted before, in the open transaction. */
+async function noteUncounted(
+  connection: DuckDBConnection,
+  erasure: OpenErasure,
+  days: readonly number[],
+): Promise<void> {
+  const name = uncountedName(erasure)
+  await connection.run('DELETE FROM meta WHERE name = $1', [name])
+  if (days.length === 0) return
+  await connection.run('INSERT INTO meta VALUES ($1, $2)', [name, JSON.stringify(days)])
+}
+
+function uncountedName({ party, at }: OpenErasure): string {
+  return `erasure_uncounted:${party}:${at}`
+}
+
+/** Where in closed days there is something to be erased. */
+export interface ErasedDays {
+  /** The days whose file has an event to be erased. */
+  readonly found: readonly number[]
+  /** Whether other days may have one, but cannot be read, or could not when it was counted. */
+  readonly isUnsure: boolean
+}
+
 export async function daysOfErased(
   connection: DuckDBConnection,
-  { at, partyId }: OpenErasure,
-): Promise<number[]> {
-  const closed = new Set((await readManifest(connection)).map(({ day }) => day))
-  if (closed.size === 0) return []
-  const sql = `SELECT DISTINCT day FROM ${await relationOf(connection, always)}
+  erasure: OpenErasure,
+): Promise<ErasedDays> {
+  const { at, partyId } = erasure
+  const { readable, unchecked, damaged } = await findDayFiles(connection)
+  const uncounted = await readUncounted(connection, erasure)
+  const counted = readable.filter(({ day }) => !uncounted.has(day))
+  const isUnsure = unchecked.length + damaged.length > 0 || counted.length < readable.length
+  if (counted.length === 0) return { found: [], isUnsure }
+  const sql = `SELECT DISTINCT day FROM (${selectFromFiles(counted.map(({ file }) => file))})
     WHERE party_id = $1 AND received_at <= ${literal(at)} ORDER BY day`
-  const days = (await rowsOf(connection, sql, [partyId])).map(([day]) => day as number)
-  return days.filter((day) => closed.has(day))
+  const found = (await rowsOf(connection, sql, [partyId])).map(([day]) => day as number)
+  return { found, isUnsure }
 }
 
 /**
  * Deletes from the tables what an erasure is about, and counts all but the events. The last time, its
- * id goes with it; so what has no id any more is deleted, whatever happened in between. False when a
- * day was closed meanwhile and has rows of it in its file: nothing is done then.
+ * id goes with it, unless a day may still have something; so what has no id any more is deleted,
+ * whatever happened in between. False when a day was closed meanwhile and has rows of it in its file:
+ * nothing is done then.
  */
 export async function deleteErased(
   connection: DuckDBConnection,
   erasure: OpenErasure,
   isLast: boolean,
 ): Promise<boolean> {
-  if ((await daysOfErased(connection, erasure)).length > 0) return false
+  const { found, isUnsure } = await daysOfErased(connection, erasure)
+  if (found.length > 0) return false
+  const isDone = isLast && !isUnsure
   const { party, at, partyId } = erasure
   const remove = async (table: string, condition: string): Promise<number> => {
     const sql = `DELETE FROM ${table} WHERE party_id = $1 AND ${condition}`
@@ -174,10 +274,10 @@ export async function deleteErased(
   // What came after the erasure is stored, and its claims place what is still to come of it.
   const claims = await remove('claims', `event_time <= ${literal(at)}`)
   const letters = await deleteLetters(connection, partyId)
-  if (isLast) await deleteUnusedAgents(connection)
+  if (isDone) await deleteUnusedAgents(connection)
   await connection.run(
     `UPDATE erasures SET repeats = repeats + ${repeats}, claims = claims + ${claims},
-       dead_letters = dead_letters + ${letters} ${isLast ? ', party_id = NULL' : ''}
+       dead_letters = dead_letters + ${letters} ${isDone ? ', party_id = NULL' : ''}
      WHERE party = $1 AND erased_at = ${literal(at)}`,
     [party],
   )
@@ -185,13 +285,13 @@ export async function deleteErased(
   return true
 }
 
-/** How many erasures of until `before` wait for the file to be written anew. */
-export async function countUnsettled(
+/** Whether an erasure of until `before` only waits for the file to be written anew. */
+export async function isCompactionDue(
   connection: DuckDBConnection,
   before: number,
-): Promise<number> {
-  const sql = `SELECT count(*) FROM erasures WHERE final_at IS NULL AND erased_at <= ${literal(before)}`
-  return (await rowsOf(connection, sql))[0]?.[0] as number
+): Promise<boolean> {
+  const sql = `SELECT count(*) FROM erasures WHERE ${isDeleted(before)}`
+  return (await rowsOf(connection, sql))[0]?.[0] !== 0
 }
 
 export async function makeFinal(
@@ -199,9 +299,11 @@ export async function makeFinal(
   before: number,
   now: number,
 ): Promise<void> {
-  await connection.run(
-    `UPDATE erasures SET final_at = ${literal(now)} WHERE final_at IS NULL AND party_id IS NULL AND erased_at <= ${literal(before)}`,
-  )
+  await connection.run(`UPDATE erasures SET final_at = ${literal(now)} WHERE ${isDeleted(before)}`)
+}
+
+function isDeleted(before: number): string {
+  return `final_at IS NULL AND party_id IS NULL AND erased_at <= ${literal(before)}`
 }
 
 /** All erasures, or those of one party; newest first. */

@@ -3,10 +3,11 @@ import type { Erasure } from '../store.ts'
 import { compactDatabase } from './compact.ts'
 import {
   countErased,
-  countUnsettled,
   daysOfErased,
   deleteErased,
   findOpenErasures,
+  findUnchecked,
+  isCompactionDue,
   makeFinal,
   noteErasure,
   type OpenErasure,
@@ -23,7 +24,10 @@ export interface ErasingContext extends RewriteContext {
   readonly whileClosed: (work: (file: string) => Promise<void>) => Promise<void>
 }
 
-/** Notes an erasure and deletes what is stored by then. */
+/**
+ * Notes an erasure and deletes what is stored by then; a closed day that cannot be read is left to
+ * `settleErasures`.
+ */
 export async function beginErasure(
   context: ErasingContext,
   partyId: string,
@@ -38,20 +42,24 @@ export async function beginErasure(
 /**
  * Deletes what came since, and writes the file anew, as deleted rows leave their bytes in it.
  * One at a time: what another one has deleted meanwhile would be called final before its file is.
+ * While a closed day cannot be read, the erasures that it may be about stay as they are.
  */
 export async function settleErasures(
   context: ErasingContext,
   before: number,
   now: number,
 ): Promise<void> {
-  if ((await context.ask((reader) => countUnsettled(reader, before))) === 0) return
   await deleteAll(context, before, true)
+  if (!(await context.ask((reader) => isCompactionDue(reader, before)))) return
   await context.whileClosed((file) => compactDatabase(file, context.memoryBytes))
   await context.change((writer) => makeFinal(writer, before, now))
 }
 
 async function deleteAll(context: ErasingContext, before: number, isLast: boolean): Promise<void> {
-  for (const erasure of await context.ask((reader) => findOpenErasures(reader, before))) {
+  const erasures = await context.ask((reader) => findOpenErasures(reader, before))
+  if (erasures.length === 0) return
+  for (const day of await context.ask(findUnchecked)) await rewriteDay(context, day)
+  for (const erasure of erasures) {
     // Nothing is added to these any more, so what is there now is what will be deleted.
     await context.change((writer) => countErased(writer, erasure))
     do await rewriteDays(context, erasure)
@@ -61,7 +69,8 @@ async function deleteAll(context: ErasingContext, before: number, isLast: boolea
 
 /** Takes what is to be erased out of the closed days that have it now. */
 async function rewriteDays(context: ErasingContext, erasure: OpenErasure): Promise<void> {
-  for (const day of await context.ask((reader) => daysOfErased(reader, erasure))) {
+  const { found } = await context.ask((reader) => daysOfErased(reader, erasure))
+  for (const day of found) {
     await rewriteDay(context, day, {
       without: 'party_id = $1 AND received_at <= $2',
       parameters: [erasure.partyId, BigInt(erasure.at)],

@@ -1,11 +1,13 @@
 import { copyFile, link } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { MillraceError } from '../../event/error.ts'
 import { ensureFolder } from '../../lib/folder.ts'
 import { copyDatabase, syncPath } from './compact.ts'
 
 /**
  * Copies a closed store into an empty folder: what `openEmbeddedStore` opens there is the same. Files
  * of closed days are never changed, only replaced, so a second name for each is enough.
+ * @throws MillraceError `store_corrupt` with the name of a file of a closed day that is missing
  */
 export async function copyStore(
   file: string,
@@ -26,6 +28,9 @@ async function linkOrCopy(path: string, copy: string): Promise<void> {
   } catch (thrown) {
     // Another disk, or one that knows no second names.
     const { code = '' } = thrown as NodeJS.ErrnoException
+    if (code === 'ENOENT') {
+      throw new MillraceError('store_corrupt', `${path} is missing`, { cause: thrown })
+    }
     if (!['EXDEV', 'EPERM', 'ENOTSUP', 'EMLINK'].includes(code)) throw thrown
     await copyFile(path, copy)
   }
