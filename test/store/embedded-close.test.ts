@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
@@ -146,6 +147,29 @@ for (const what of ['missing', 'cut', 'changed in one bit']) {
       assert.deepEqual(await store.write(batchOf(fresh)), { inserted: 1, repeated: 0 })
     }))
 }
+
+test('a file that goes while its day is put together is named', () =>
+  inNewFolder(async (folder) => {
+    let isGoing = false
+    const file = join(folder, 'days', `${today}.1.parquet`)
+    const away = join(folder, 'away')
+    const onRewriteStep = (step: RewriteStep): void => {
+      if (isGoing && step === 'folderSynced') renameSync(file, away)
+    }
+    const store = await openEmbeddedStore({ ...smallStore, folder, onRewriteStep })
+    await store.write(batchOf(makeRow()))
+    await store.closeDay(today)
+    renameSync(file, away)
+    await store.write(batchOf(makeRow()))
+    renameSync(away, file)
+    isGoing = true
+    const named = { code: 'store_corrupt', message: /\.1\.parquet is missing/ }
+    await assert.rejects(store.closeDay(today), named)
+    isGoing = false
+    renameSync(away, file)
+    assert.equal((await store.closeDay(today)).rows, 1)
+    await store.close()
+  }))
 
 test('a file that goes while a snapshot is made is named too', () =>
   inNewFolder(async (folder) => {

@@ -300,6 +300,7 @@ class EmbeddedStore implements Store, HistorySource {
     return {
       memoryBytes: this.#memoryBytes,
       database: () => this.#reopening.current(),
+      onStep: this.#rewriting.onStep,
       ask: (question) => this.#ask(question),
       change: (change) =>
         this.#change(async (writer) => {

@@ -2,17 +2,14 @@ import type { DuckDBConnection } from '@duckdb/node-api'
 import type { Erasure } from '../store.ts'
 import { compactDatabase } from './compact.ts'
 import {
-  countErased,
-  daysOfErased,
   deleteErased,
   findOpenErasures,
-  findUnchecked,
   isCompactionDue,
   makeFinal,
   noteErasure,
-  type OpenErasure,
   readErasures,
 } from './erase.ts'
+import { countErased, daysOfErased, findUnchecked, type OpenErasure } from './erased-days.ts'
 import { type RewriteContext, rewriteDay } from './rewrite.ts'
 
 /** The steps of an erasure, each durable before the next; see erase.ts for how it stands in between. */
