@@ -74,10 +74,30 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   try {
     await client.connect()
   } catch (thrown) {
-    await client.shutdown().catch(() => undefined)
+    await closeUnconnected(client)
     throw connectError(thrown, options)
   }
   return sessionOf(client, options)
+}
+
+/**
+ * `shutdown` does nothing before there is a connection for requests. The one over which the driver
+ * found out that it cannot go on would stay, and keep the process alive.
+ */
+async function closeUnconnected(client: cassandra.Client): Promise<void> {
+  await client.shutdown().catch(() => undefined)
+  const { controlConnection } = client as unknown as {
+    readonly controlConnection?: {
+      shutdown(): void
+      readonly connection?: { close(done: () => void): void } | null
+    }
+  }
+  controlConnection?.shutdown()
+  await new Promise<void>((resolve) => {
+    const connection = controlConnection?.connection
+    if (connection) connection.close(resolve)
+    else resolve()
+  })
 }
 
 function createClient(options: SessionOptions): cassandra.Client {
