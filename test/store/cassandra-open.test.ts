@@ -59,7 +59,11 @@ describe('opening', async () => {
   })
 
   test('an address where nobody listens, or nobody who speaks CQL, is named', async () => {
-    const server = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'))
+    const server = createServer((socket) => {
+      // The driver never ends its half of a connection that it could not use.
+      socket.on('error', () => {})
+      socket.end('HTTP/1.1 400 Bad Request\r\n\r\n', () => socket.destroy())
+    })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const { port } = server.address() as { port: number }
     for (const address of ['127.0.0.1:1', `127.0.0.1:${port}`, 'no-such-host.invalid:9042']) {
@@ -76,6 +80,11 @@ describe('opening', async () => {
     assert.rejects(openCassandraStore({ ...keyspace.options, datacenter: 'elsewhere' }), {
       message: /elsewhere/,
     }))
+})
+
+// The driver keeps timers for hosts that went away, after its shutdown too, and with them the process.
+after(() => {
+  setTimeout(() => process.exit(), 5_000).unref()
 })
 
 describe('a server that asks for a login, and comes and goes', () => {
