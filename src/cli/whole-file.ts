@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createWriteStream, rmSync } from 'node:fs'
-import { open, rename } from 'node:fs/promises'
+import { rename } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { ensureFolder } from '../lib/folder.ts'
+import { syncPath } from '../lib/sync.ts'
 
 /**
  * Writes a file that has its name only when it is whole and on the disk. Ctrl+C, a full disk or an
@@ -30,7 +31,7 @@ export async function writeWholeFile(
     stream.end()
     await Promise.race([once(stream, 'close'), failed])
     await rename(temporary, target)
-    await syncFolder(dirname(target))
+    await syncPath(dirname(target))
   } catch (thrown) {
     rmSync(temporary, { force: true })
     throw thrown
@@ -49,14 +50,5 @@ function removeAtSignal(path: string): () => void {
   for (const signal of signals) process.once(signal, end)
   return () => {
     for (const signal of signals) process.off(signal, end)
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }

@@ -3,6 +3,7 @@ import { open, readFile, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { MillraceError } from '../event/error.ts'
 import { ensureFolder } from '../lib/folder.ts'
+import { syncPath } from '../lib/sync.ts'
 
 /** Items that must not be recommended, from a moment on; kept in a file of the data folder. */
 export interface Visibility {
@@ -93,10 +94,5 @@ async function writeHidden(path: string, hidden: ReadonlyMap<string, number>): P
     await file.close()
   }
   await rename(temporary, path)
-  const folder = await open(dirname(path), 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
+  await syncPath(dirname(path))
 }

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import type { CountsAnswer, EventsAnswer, HealthAnswer } from '../../src/api/answer.ts'
 import {
-  freePort,
+  environmentOf,
+  optionsBelow,
   type Running,
   type RunOptions,
   runCommand,
@@ -20,21 +21,7 @@ import {
 const folder = temporaryFolder()
 after(() => folder.remove())
 
-async function optionsFor(name: string): Promise<RunOptions> {
-  return {
-    folder: join(folder.path, name),
-    collectPort: await freePort(),
-    apiPort: await freePort(),
-  }
-}
-
-function environmentOf({ folder: data, collectPort, apiPort }: RunOptions): Record<string, string> {
-  return {
-    MILLRACE_DATA: data,
-    MILLRACE_COLLECT_PORT: String(collectPort),
-    MILLRACE_API_PORT: String(apiPort),
-  }
-}
+const optionsFor = (name: string): Promise<RunOptions> => optionsBelow(folder.path, name)
 
 async function post(running: Running, ...events: object[]): Promise<unknown> {
   const response = await fetch(`${running.collectorUrl}/events`, {

@@ -18,7 +18,8 @@ import type { ErasureAnswer } from '../../src/api/answer.ts'
 import type { Finding } from '../../src/cli/doctor-finding.ts'
 import { dayOf } from '../../src/lib/clock.ts'
 import {
-  freePort,
+  environmentOf,
+  optionsBelow,
   type Running,
   type RunOptions,
   runCommand,
@@ -32,21 +33,7 @@ import {
 const folder = temporaryFolder()
 after(() => folder.remove())
 
-async function optionsFor(name: string): Promise<RunOptions> {
-  return {
-    folder: join(folder.path, name),
-    collectPort: await freePort(),
-    apiPort: await freePort(),
-  }
-}
-
-function environmentOf({ folder: data, collectPort, apiPort }: RunOptions): Record<string, string> {
-  return {
-    MILLRACE_DATA: data,
-    MILLRACE_COLLECT_PORT: String(collectPort),
-    MILLRACE_API_PORT: String(apiPort),
-  }
-}
+const optionsFor = (name: string): Promise<RunOptions> => optionsBelow(folder.path, name)
 
 const ann = `ann's "id"/é`
 const bob = '0:iq8k:bobbobbobbobbobbob~_123'

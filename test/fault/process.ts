@@ -45,15 +45,31 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
 }
 
+/** Options for a process with a folder of its own below `parent`. */
+export async function optionsBelow(parent: string, name: string): Promise<RunOptions> {
+  return {
+    folder: join(parent, name),
+    collectPort: await freePort(),
+    apiPort: await freePort(),
+  }
+}
+
+/** The environment by which a command means the process of `options`. */
+export function environmentOf(options: RunOptions): Record<string, string> {
+  return {
+    MILLRACE_DATA: options.folder,
+    MILLRACE_COLLECT_PORT: String(options.collectPort),
+    MILLRACE_API_PORT: String(options.apiPort),
+  }
+}
+
 /** Starts `millrace start` (or `command`) and waits until both ports answer. */
 export async function startMillrace(options: RunOptions): Promise<Running> {
-  const { folder, collectPort, apiPort, script = cli, command = ['start'], env = {} } = options
+  const { collectPort, apiPort, script = cli, command = ['start'], env = {} } = options
   const child = spawn(process.execPath, [script, ...command], {
     env: {
       ...process.env,
-      MILLRACE_DATA: folder,
-      MILLRACE_COLLECT_PORT: String(collectPort),
-      MILLRACE_API_PORT: String(apiPort),
+      ...environmentOf(options),
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -3,6 +3,7 @@ import { linkSync, realpathSync, rmSync, truncateSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { MillraceError } from '../../event/error.ts'
+import { syncPath } from '../../lib/sync.ts'
 import { isPresent, openingFailure, unwritable } from './failure.ts'
 import {
   checkDescriptors,
@@ -13,7 +14,6 @@ import {
   prepareLockFile,
   stateOfFile,
 } from './header.ts'
-import { syncPath } from './sync.ts'
 
 /** One LMDB file with binary keys and values. */
 export type Database = RootDatabase<Buffer, Buffer>

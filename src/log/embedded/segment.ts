@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { syncPath } from '../../lib/sync.ts'
 import type { Offset } from '../log.ts'
 import { type BlockHead, decodeBlockHead } from './block.ts'
 import { type Database, type Environment, openEnvironment } from './environment.ts'
 import { isAbsent, unwritable } from './failure.ts'
 import { lockSuffix, stateOfFile } from './header.ts'
-import { syncPath } from './sync.ts'
 
 /**
  * A partition is a folder of segments, each an LMDB file named by its first offset. An entry's key

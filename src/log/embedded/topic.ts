@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { MillraceError } from '../../event/error.ts'
 import { fingerprintOf } from '../../event/schema.ts'
 import { ensureFolder } from '../../lib/folder.ts'
+import { syncPath } from '../../lib/sync.ts'
 import { isAbsent, isPresent, unwritable } from './failure.ts'
-import { syncPath } from './sync.ts'
 
 /** The version of the whole layout of a topic's folder. */
 const formatVersion = 1

@@ -1,24 +1,22 @@
 import { bucketOf, dayNumberOf } from '../bucket.ts'
+import {
+  type Claimants,
+  type ClaimLookUp,
+  claimantOf,
+  claimantsMax,
+  createClaimants,
+  identityText,
+  keyText,
+} from '../claims.ts'
 import type { WriterDays } from './days.ts'
 import { forEachParallel } from './parallel.ts'
-import { isInDay, keyText, type Receipt, ttlSeconds } from './receipt.ts'
+import { isInDay, type Receipt, ttlSeconds } from './receipt.ts'
 import { int64, microseconds, type Session, timeOf } from './session.ts'
 
 /**
- * An event keeps one key although its clock is wrong or absent. Receipts of such an event are placed
- * by `receivedAt`, which differs between them, and a receipt of it may even come inside the bounds.
- * So the first that is placed by `receivedAt` claims that time for the event, and later ones take it.
- * A claim is void when its day is gone.
+ * Where Cassandra has claims, and the rows that they are about; see ../claims.ts for the rule. A
+ * claim is void when its day is gone.
  */
-
-/** Parties (without one: events) that have a claim; the others need not be asked about. */
-export interface Claimants {
-  readonly has: (receipt: Receipt) => boolean
-  readonly add: (receipts: Iterable<Receipt>) => void
-}
-
-/** Some twenty megabytes. Beyond, every party is looked up in the database. */
-const claimantsMax = 200_000
 
 const inFlightMax = 64
 
@@ -27,66 +25,20 @@ export async function loadClaimants(
   max: number = claimantsMax,
 ): Promise<Claimants> {
   const rows = await session.rows(`SELECT DISTINCT claimant FROM claims LIMIT ${max + 1}`)
-  const known = new Set(rows.map((row) => row['claimant'] as string))
-  return {
-    has: (receipt) => known.size > max || known.has(claimantOf(receipt)),
-    add(receipts) {
-      for (const receipt of receipts) if (known.size <= max) known.add(claimantOf(receipt))
-    },
-  }
-}
-
-/** Party ids have no line break before them, so an event id can't be taken for one. */
-function claimantOf({ partyId, eventId }: Receipt): string {
-  return partyId === '' ? `\n${eventId}` : partyId
-}
-
-/**
- * Settles `eventTime` of every receipt, in their order, as if each were a batch of its own. Returns
- * the receipts that make a new claim.
- */
-export async function settleTimes(
-  session: Session,
-  days: WriterDays,
-  claimants: Claimants,
-  receipts: readonly Receipt[],
-): Promise<Receipt[]> {
-  const misplaced = receipts.filter(isMisplaced)
-  const claiming = new Set(misplaced.map(claimantOf))
-  const candidates = receipts.filter(
-    (receipt) => claimants.has(receipt) || (claiming.size > 0 && claiming.has(claimantOf(receipt))),
+  return createClaimants(
+    rows.map((row) => row['claimant'] as string),
+    max,
   )
-  if (candidates.length === 0) return []
-  const claims = await findClaims(session, days, candidates)
-  const placed = await findPlaced(session, days, misplaced)
-  const made: Receipt[] = []
-  for (const receipt of candidates) {
-    const { row, partyId, eventId } = receipt
-    const identity = keyText(0, partyId, eventId)
-    const claim = claims.get(identity)
-    if (claim !== undefined) {
-      receipt.eventTime = claim
-    } else if (
-      row.clockSource === 'wrong' &&
-      placed.has(keyText(row.clientTime, partyId, eventId))
-    ) {
-      receipt.eventTime = row.clientTime
-    } else if (isMisplaced(receipt)) {
-      receipt.eventTime = row.receivedAt
-      claims.set(identity, row.receivedAt)
-      made.push(receipt)
-    } else if (row.clockSource === 'client') {
-      placed.add(keyText(row.eventTime, partyId, eventId))
-    }
+}
+
+/** The look-ups of the writer. */
+export function claimLookUp(session: Session, days: WriterDays): ClaimLookUp<Receipt> {
+  return {
+    findClaims: (candidates) => findClaims(session, days, candidates),
+    findPlaced: (wrong) => findPlaced(session, days, wrong),
   }
-  return made
 }
 
-function isMisplaced({ row }: Receipt): boolean {
-  return row.clockSource === 'wrong' || row.clockSource === 'absent'
-}
-
-/** The claimed event time by identity. */
 async function findClaims(
   session: Session,
   days: WriterDays,
@@ -99,22 +51,19 @@ async function findClaims(
     for (const row of await session.rows(query, [claimant])) {
       const eventTime = timeOf(row['event_date'])
       if ((await days.find(dayNumberOf(eventTime))) === undefined) continue
-      claims.set(keyText(0, partyId, row['event_id'] as string), eventTime)
+      claims.set(identityText(partyId, row['event_id'] as string), eventTime)
     }
   })
   return claims
 }
 
-/** The keys of events that are stored at the client time of a receipt whose clock is wrong by now. */
 async function findPlaced(
   session: Session,
   days: WriterDays,
-  misplaced: readonly Receipt[],
+  wrong: readonly Receipt[],
 ): Promise<Set<string>> {
   const placed = new Set<string>()
-  const wanted = misplaced.filter(
-    ({ row }) => row.clockSource === 'wrong' && isInDay(row.clientTime),
-  )
+  const wanted = wrong.filter(({ row }) => isInDay(row.clientTime))
   await forEachParallel(wanted, inFlightMax, async ({ row, partyId, eventId }) => {
     const { clientTime } = row
     const day = await days.find(dayNumberOf(clientTime))
@@ -124,7 +73,7 @@ async function findPlaced(
       'SELECT client_date FROM click_stream WHERE pk = ? AND event_date = ? AND event_id = ? AND click_stream_cookie_id = ?',
       [pk, int64(clientTime), eventId, partyId],
     )
-    if (found.length > 0) placed.add(keyText(clientTime, partyId, eventId))
+    if (found.length > 0) placed.add(keyText(clientTime, identityText(partyId, eventId)))
   })
   return placed
 }

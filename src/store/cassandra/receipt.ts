@@ -1,18 +1,11 @@
 import { MillraceError } from '../../event/error.ts'
 import { ClockSource, Privacy, Source } from '../../event/event.ts'
 import { dayMs } from '../../lib/clock.ts'
+import type { Placeable } from '../claims.ts'
 import type { DeadLetter, Position, Row } from '../store.ts'
 
 /** A row on its way in, with what the writer finds out about it. */
-export interface Receipt {
-  readonly row: Row
-  /** As the database will give it back: without lone surrogates. */
-  readonly eventId: string
-  /** Likewise; '' for none. */
-  readonly partyId: string
-  /** Of the row's key; settled by claims. */
-  eventTime: number
-}
+export type Receipt = Placeable
 
 const clockSources: readonly string[] = Object.values(ClockSource)
 const privacies: readonly string[] = Object.values(Privacy)
@@ -36,11 +29,6 @@ export function receiptOf(row: Row): Receipt {
   const eventId = row.eventId.toWellFormed()
   const partyId = row.partyId === null ? '' : row.partyId.toWellFormed()
   return { row, eventId, partyId, eventTime: row.eventTime }
-}
-
-/** The key of an event: its identity at its time. */
-export function keyText(eventTime: number, partyId: string, eventId: string): string {
-  return `${eventTime}\n${partyId}\n${eventId}`
 }
 
 /** @throws MillraceError `record_invalid` when the row holds what no column can */

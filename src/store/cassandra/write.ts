@@ -1,6 +1,7 @@
 import { bucketOf, dayNumberOf } from '../bucket.ts'
+import { type Claimants, settleTimes } from '../claims.ts'
 import type { DeadLetter, Position, WriteBatch } from '../store.ts'
-import { type Claimants, settleTimes, writeClaims } from './claims.ts'
+import { claimLookUp, writeClaims } from './claims.ts'
 import { bytesOf, rowStatements } from './columns.ts'
 import type { Day, WriterDays } from './days.ts'
 import { writeDeadLetters } from './dead-letters.ts'
@@ -41,7 +42,7 @@ export async function writeBatch(writer: Writer, batch: WriteBatch): Promise<voi
   const { rows, letters, dropped } = await writer.erased.sift(batch)
   const receipts = rows.map(receiptOf)
   await nameLogs(writer, [...batch.rows, ...batch.deadLetters, ...asPlaced(batch.positions)])
-  const claiming = await settleTimes(session, writer.days, writer.claimants, receipts)
+  const claiming = await settleTimes(writer.claimants, receipts, claimLookUp(session, writer.days))
   await writeClaims(session, claiming, retentionDays)
   writer.claimants.add(claiming)
   const days = await writeRows(writer, receipts)

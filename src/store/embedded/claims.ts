@@ -1,25 +1,20 @@
 import { BIGINT, type DuckDBConnection, type DuckDBValue, INTEGER, VARCHAR } from '@duckdb/node-api'
 import { murmur3 } from '../../event/checksum.ts'
 import { appendRows, type Column } from '../../lib/duckdb-chunk.ts'
+import {
+  type Claimants,
+  type ClaimLookUp,
+  claimantsMax,
+  createClaimants,
+  identityText,
+  keyText,
+} from '../claims.ts'
 import { type ClosedKeys, eventKeyColumns } from './closed-keys.ts'
 import { lookUp } from './lookup.ts'
-import { identityText, keyText, type Receipt } from './receipt.ts'
+import type { Receipt } from './receipt.ts'
 import { groupsOf, isOneOf, rowsOf } from './sql.ts'
 
-/**
- * An event keeps one key although its clock is wrong or absent. Receipts of such an event are placed
- * by `receivedAt`, which differs between them, and a receipt of it may even come inside the bounds.
- * So the first that is placed by `receivedAt` claims that time for the event, and later ones take it.
- */
-
-/** Parties (without one: events) that have a claim; the others need not be asked about. */
-export interface Claimants {
-  readonly has: (receipt: Receipt) => boolean
-  readonly add: (receipts: Iterable<Receipt>) => void
-}
-
-/** Some twenty megabytes. Beyond, every event is looked up in the database. */
-const claimantsMax = 200_000
+/** Where DuckDB has claims, and the rows that they are about; see ../claims.ts for the rule. */
 
 const hashesMax = 500
 
@@ -28,62 +23,24 @@ export async function loadClaimants(
   max: number = claimantsMax,
 ): Promise<Claimants> {
   const sql = `SELECT DISTINCT CASE party_id WHEN '' THEN chr(10) || event_id ELSE party_id END FROM claims LIMIT ${max + 1}`
-  const known = new Set((await rowsOf(connection, sql)).map(([claimant]) => claimant as string))
-  return {
-    has: (receipt) => known.size > max || known.has(claimantOf(receipt)),
-    add(receipts) {
-      for (const receipt of receipts) if (known.size <= max) known.add(claimantOf(receipt))
-    },
-  }
-}
-
-/** Party ids have no line break before them, so an event id can't be taken for one. */
-function claimantOf({ partyId, eventId }: Receipt): string {
-  return partyId === '' ? `\n${eventId}` : partyId
-}
-
-/**
- * Settles `eventTime` of every receipt, in their order, as if each were a batch of its own. Returns
- * the receipts that make a new claim.
- */
-export async function settleTimes(
-  connection: DuckDBConnection,
-  claimants: Claimants,
-  closed: ClosedKeys,
-  receipts: readonly Receipt[],
-): Promise<Receipt[]> {
-  const misplaced = receipts.filter(isMisplaced)
-  const claiming = new Set(misplaced.map(claimantOf))
-  const candidates = receipts.filter(
-    (receipt) => claimants.has(receipt) || (claiming.size > 0 && claiming.has(claimantOf(receipt))),
+  const rows = await rowsOf(connection, sql)
+  return createClaimants(
+    rows.map(([claimant]) => claimant as string),
+    max,
   )
-  if (candidates.length === 0) return []
-  const claims = await findClaims(connection, candidates)
-  const placed = await findPlaced(connection, closed, misplaced)
-  const made: Receipt[] = []
-  for (const receipt of candidates) {
-    const { identity, row } = receipt
-    const claim = claims.get(identity)
-    if (claim !== undefined) {
-      receipt.eventTime = claim
-    } else if (row.clockSource === 'wrong' && placed.has(keyText(row.clientTime, identity))) {
-      receipt.eventTime = row.clientTime
-    } else if (isMisplaced(receipt)) {
-      receipt.eventTime = row.receivedAt
-      claims.set(identity, row.receivedAt)
-      made.push(receipt)
-    } else if (row.clockSource === 'client') {
-      placed.add(keyText(row.eventTime, identity))
-    }
+}
+
+/** The look-ups of the writer. */
+export function claimLookUp(
+  connection: DuckDBConnection,
+  closed: ClosedKeys,
+): ClaimLookUp<Receipt> {
+  return {
+    findClaims: (candidates) => findClaims(connection, candidates),
+    findPlaced: (wrong) => findPlaced(connection, closed, wrong),
   }
-  return made
 }
 
-function isMisplaced({ row }: Receipt): boolean {
-  return row.clockSource === 'wrong' || row.clockSource === 'absent'
-}
-
-/** The claimed event time by identity. */
 async function findClaims(
   connection: DuckDBConnection,
   candidates: readonly Receipt[],
@@ -101,15 +58,12 @@ async function findClaims(
 
 const events = { name: 'events', time: 'event_time', columns: eventKeyColumns }
 
-/** The keys of events that are stored at the client time of a receipt whose clock is wrong by now. */
 async function findPlaced(
   connection: DuckDBConnection,
   closed: ClosedKeys,
-  misplaced: readonly Receipt[],
+  wrong: readonly Receipt[],
 ): Promise<Set<string>> {
-  const wanted = misplaced
-    .filter(({ row }) => row.clockSource === 'wrong')
-    .map(({ row, eventId }) => ({ time: row.clientTime, eventId }))
+  const wanted = wrong.map(({ row, eventId }) => ({ time: row.clientTime, eventId }))
   const placed = new Set<string>()
   const visit = ([eventTime, eventId, partyId, , clockSource]: readonly DuckDBValue[]): void => {
     if (clockSource !== 'client') return

@@ -1,7 +1,8 @@
 import { existsSync, rmSync } from 'node:fs'
-import { open, rename } from 'node:fs/promises'
+import { rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import { syncPath } from '../../lib/sync.ts'
 
 /**
  * Copies of a database file that hold what is in its tables and nothing else. DuckDB leaves the
@@ -42,16 +43,6 @@ export async function compactDatabase(file: string, memoryBytes: number): Promis
 export function removeHalfCopy(file: string): void {
   for (const path of [`${file}${freshSuffix}`, `${file}${freshSuffix}.wal`]) {
     rmSync(path, { force: true })
-  }
-}
-
-/** Syncs a file or a folder. */
-export async function syncPath(path: string): Promise<void> {
-  const handle = await open(path, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }
 

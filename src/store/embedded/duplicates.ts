@@ -1,7 +1,8 @@
 import type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api'
+import { identityText, keyText } from '../claims.ts'
 import { type ClosedKeys, eventKeyColumns } from './closed-keys.ts'
 import { type LookupTable, lookUp } from './lookup.ts'
-import { identityText, keyText, type Receipt } from './receipt.ts'
+import type { Receipt } from './receipt.ts'
 
 /** The receipts of a batch, divided by what they are to the store. */
 export interface Divided {

@@ -1,21 +1,13 @@
 import { MillraceError } from '../../event/error.ts'
-import type { EventId, PartyId } from '../../event/identifier.ts'
-import { identityOf } from '../../event/identity.ts'
+import { identityText, type Placeable } from '../claims.ts'
 import type { Row } from '../store.ts'
 import { clockSources, privacies, sources } from './tables.ts'
 
 /** A row on its way in, with what the writer finds out about it. */
-export interface Receipt {
-  readonly row: Row
-  /** As the database will give it back: without lone surrogates. */
-  readonly eventId: string
-  /** Likewise; '' for none. */
-  readonly partyId: string
+export interface Receipt extends Placeable {
   readonly identity: string
   readonly partitionId: number
   readonly agentId: number | null
-  /** The event time of the key; settled by claims. */
-  eventTime: number
 }
 
 /**
@@ -34,16 +26,6 @@ export function receiptOf(row: Row, partitionId: number, agentId: number | null)
     agentId,
     eventTime: row.eventTime,
   }
-}
-
-/** The identity of an event as the tables name it. */
-export function identityText(partyId: string, eventId: string): string {
-  return identityOf(partyId as PartyId, eventId as EventId)
-}
-
-/** The key of an event: its identity at its time. */
-export function keyText(eventTime: number, identity: string): string {
-  return `${eventTime}\n${identity}`
 }
 
 function checkRow(row: Row): void {

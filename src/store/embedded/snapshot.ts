@@ -2,7 +2,8 @@ import { copyFile, link } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { MillraceError } from '../../event/error.ts'
 import { ensureFolder } from '../../lib/folder.ts'
-import { copyDatabase, syncPath } from './compact.ts'
+import { syncPath } from '../../lib/sync.ts'
+import { copyDatabase } from './compact.ts'
 
 /**
  * Copies a closed store into an empty folder: what `openEmbeddedStore` opens there is the same. Files

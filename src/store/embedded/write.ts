@@ -1,8 +1,9 @@
 import type { DuckDBConnection } from '@duckdb/node-api'
 import { appendRows } from '../../lib/duckdb-chunk.ts'
+import { type Claimants, settleTimes } from '../claims.ts'
 import type { WriteBatch, WriteResult } from '../store.ts'
 import { type AgentNumbers, appendNewAgents, loadAgentNumbers } from './agents.ts'
-import { appendClaims, type Claimants, loadClaimants, settleTimes } from './claims.ts'
+import { appendClaims, claimLookUp, loadClaimants } from './claims.ts'
 import { type ClosedKeys, loadClosedKeys } from './closed-keys.ts'
 import { eventColumns, repeatColumns } from './columns.ts'
 import { appendDeadLetters } from './dead-letters.ts'
@@ -66,7 +67,7 @@ export async function writeBatch(
     receiptOf(row, partitions.idOf(row.position), agents.idOf(row)),
   )
   await connection.run('BEGIN TRANSACTION')
-  const claiming = await settleTimes(connection, claimants, memory.closed, receipts)
+  const claiming = await settleTimes(claimants, receipts, claimLookUp(connection, memory.closed))
   const { fresh, repeats } = await divideReceipts(connection, memory.closed, receipts)
   await appendDeadLetters(connection, partitions, letters)
   await markUnchecked(connection, memory.closed.takeUnread())
