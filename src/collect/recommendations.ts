@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { MillraceError } from '../event/error.ts'
-import { discardBody, type HeaderList, sendJson } from './answer.ts'
+import { sendJson } from './answer.ts'
 import { checkContentType, readBody } from './body.ts'
+import { throughDoor } from './door.ts'
 import type { Intake } from './intake.ts'
-import { refusalOf } from './json-source.ts'
 import type { Origins } from './origin.ts'
 
 /** Recommendations on the public port: admitted here as events are, answered by what cli gives. */
@@ -19,44 +19,24 @@ export interface RecommendationsRequest {
 /** @throws MillraceError for what cannot be answered */
 export type AnswerRecommendations = (request: RecommendationsRequest) => object
 
+const door = { route: 'recommendations', methods: ['GET', 'POST'] } as const
+
 /** Takes `GET` and `POST /recommendations`. */
-export async function takeRecommendations(
+export function takeRecommendations(
   intake: Intake,
   origins: Origins,
   answer: AnswerRecommendations,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  let headers: HeaderList = []
-  let retryAfterSeconds = 0
-  intake.underWay++
-  try {
-    if (request.method === 'OPTIONS') {
-      const preflight = origins.preflightFor(request.headers.origin)
-      intake.metrics.countRequest('recommendations', 204)
-      response.writeHead(204, ['Server', 'millrace', ...preflight]).end()
-      return
-    }
-    headers = origins.headersFor(request.headers.origin)
-    if (request.method !== 'GET' && request.method !== 'POST') {
-      headers = [...headers, 'Allow', 'GET, POST, OPTIONS']
-      throw new MillraceError('method_not_allowed', request.method)
-    }
-    const { limitKey } = intake.senderOf(request.socket.remoteAddress, request.headers)
-    retryAfterSeconds = intake.rateLimit(limitKey)
-    if (retryAfterSeconds > 0) throw new MillraceError('rate_limited', limitKey)
+  return throughDoor(intake, origins, request, response, door, async ({ headers }) => {
     if (intake.stopping) throw new MillraceError('stopping')
     const given = await readRequest(intake, request)
     if (given === undefined) return
     const value = answer(given)
-    intake.metrics.countRequest('recommendations', 200)
+    intake.metrics.countRequest(door.route, 200)
     sendJson(response, 200, value, headers)
-  } catch (thrown) {
-    intake.refuse(response, 'recommendations', refusalOf(thrown), headers, retryAfterSeconds)
-    discardBody(response)
-  } finally {
-    intake.underWay--
-  }
+  })
 }
 
 /** undefined when the client went away. */

@@ -9,7 +9,7 @@ import { stripQuery, withOptOut } from './privacy.ts'
 import type { Receipt } from './receipt.ts'
 import type { Refused } from './rejection.ts'
 import { eventOfQuery, hasUnreadableParameters } from './tag-source.ts'
-import { type BatchFormat, takePost } from './take-json.ts'
+import { type BatchFormat, takePost } from './take-post.ts'
 
 /**
  * Takes several events of a tag: `POST /csc-event` with the query strings of as many GETs, one a
