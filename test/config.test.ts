@@ -3,6 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { tagModules } from '../src/collect/script.ts'
+import { tagSchema } from '../src/config/tag.ts'
 import { type ConfigSources, loadConfig, parseConfig } from '../src/config.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-config-'))
@@ -16,6 +18,13 @@ function writeConfig(name: string, text: string): string {
   writeFileSync(join(folder, name), text)
   return name
 }
+
+test('the tag has the modules that may be configured', () => {
+  const { modules } = parseConfig({ tag: { modules: [...tagModules] } }).tag
+  assert.deepEqual(modules, tagModules)
+  const known = tagSchema.shape.modules.unwrap().element.options
+  assert.deepEqual(known, [...tagModules])
+})
 
 test('the defaults are those that others rely on', async () => {
   const config = await load()

@@ -39,6 +39,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   reconcile: async () => (await import('./reconcile.ts')).reconcileCommand(),
 }
 
+const lingerMs = 500
+
 const program = new Command('millrace')
   .description('A clickstream platform: from a click in the browser to a durable answer.')
   .version(version)
@@ -59,4 +61,8 @@ try {
     printError(thrown)
     process.exitCode = 1
   }
+} finally {
+  // What was asked is done. A client library may hold the process with a timer of its own: Cassandra's
+  // does for most of a minute after an address that does not speak CQL.
+  setTimeout(() => process.exit(), lingerMs).unref()
 }

@@ -82,7 +82,8 @@ describe('opening', async () => {
     }))
 })
 
-// The driver keeps timers for hosts that went away, after its shutdown too, and with them the process.
+// After an address that does not speak CQL the driver keeps a timer, and with it the process, for most
+// of a minute.
 after(() => {
   setTimeout(() => process.exit(), 5_000).unref()
 })
