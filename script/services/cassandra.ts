@@ -15,6 +15,11 @@ export interface CassandraOptions {
   readonly settings?: Readonly<Record<string, unknown>>
   /** Clients have to log in; `cassandra` with the password `cassandra` may do everything. */
   readonly authenticate?: boolean
+  /**
+   * Sync the tables of the system too: without it a node that is killed may have forgotten its
+   * keyspaces. Makes the start, and every change of a table, slower.
+   */
+  readonly syncSystem?: boolean
   /** For nodetool; without one there is no JMX. */
   readonly jmxPort?: number
   /** Outlives this process. */
@@ -126,7 +131,7 @@ function nodeSettings(
 }
 
 async function javaArguments(
-  { heapMb, jmxPort }: CassandraOptions,
+  { heapMb, jmxPort, syncSystem = false }: CassandraOptions,
   folder: string,
   config: string,
   jars: string,
@@ -151,7 +156,7 @@ async function javaArguments(
     'cassandra.shutdown_announce_in_ms': '0',
     'cassandra.superuser_setup_delay_ms': '0',
     // Tables of the system itself need not be synced one by one; those of users are, see commitlog_sync.
-    'cassandra.unsafesystem': 'true',
+    'cassandra.unsafesystem': `${!syncSystem}`,
     ...(jmxPort === undefined ? {} : { 'cassandra.jmx.local.port': `${jmxPort}` }),
   }
   return [

@@ -11,12 +11,15 @@ const run = promisify(execFile)
 /** A server that is put together from Maven Central. */
 export type ServiceName = 'kafka' | 'cassandra'
 
+/** What has a pom beside this file: a server, or Spark's connector to one. */
+export type JarsName = ServiceName | 'spark'
+
 /**
  * The folder that holds a server's jars. Maven fetches them once; afterwards no network is needed.
  * A changed pom has another folder, so that two checkouts do not disturb each other.
  * @throws Error with Maven's own output when it cannot fetch them
  */
-export async function fetchJars(service: ServiceName): Promise<string> {
+export async function fetchJars(service: JarsName): Promise<string> {
   const pom = join(import.meta.dirname, `${service}.pom.xml`)
   const folder = await jarsFolder(service)
   if (existsSync(folder)) return folder
@@ -39,11 +42,11 @@ export async function fetchJars(service: ServiceName): Promise<string> {
 }
 
 /** True when the jars of a server are here, so that it starts without Maven and network. */
-export async function hasJars(service: ServiceName): Promise<boolean> {
+export async function hasJars(service: JarsName): Promise<boolean> {
   return existsSync(await jarsFolder(service))
 }
 
-async function jarsFolder(service: ServiceName): Promise<string> {
+async function jarsFolder(service: JarsName): Promise<string> {
   const pom = await readFile(join(import.meta.dirname, `${service}.pom.xml`))
   const hash = createHash('sha256').update(pom).digest('hex').slice(0, 12)
   return join(cacheFolder(), `${service}-${hash}`)

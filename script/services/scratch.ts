@@ -3,9 +3,10 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { startCassandra } from './cassandra.ts'
-import { hasJars, type ServiceName } from './jars.ts'
+import { hasJars, type JarsName, type ServiceName } from './jars.ts'
 import { startKafka } from './kafka.ts'
 import { endServers } from './server.ts'
+import { hasPython } from './venv.ts'
 
 /** Servers for one run of tests, in a temporary folder that goes with them. */
 export interface ScratchServices {
@@ -46,8 +47,12 @@ export async function startScratchServices(
   }
 }
 
-/** True when a server can be started here: with Java, and with its jars or Maven to fetch them. */
-export async function canStart(name: ServiceName): Promise<boolean> {
+/**
+ * True when a server can be started here: with Java, and with its jars or Maven to fetch them; Spark
+ * with Python, too.
+ */
+export async function canStart(name: JarsName): Promise<boolean> {
+  if (name === 'spark' && !hasPython()) return false
   return isInPath('java') && ((await hasJars(name)) || isInPath('mvn'))
 }
 

@@ -5,13 +5,16 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** How to run one Java server. */
+/** How to run one server: in Java, unless it says otherwise. */
 export interface ServerOptions {
   readonly name: string
   /** Holds `NAME.pid`, `NAME.log` and whatever the server writes. */
   readonly folder: string
-  /** What follows `java`. */
+  /** What follows `java`, or `program`. */
   readonly args: readonly string[]
+  /** Run below a shell, which keeps the mark of its folder where a program changes its own title. */
+  readonly program?: string
+  readonly env?: Readonly<Record<string, string>>
   /** Asked again and again after the start; may throw while the answer is no. */
   readonly isReady: () => Promise<boolean>
   /** Goes on when this process ends; only `endServers` ends it then. */
@@ -35,8 +38,10 @@ export interface Server {
   resume(): void
 }
 
-const startTimeoutMs = 120_000
+const startTimeoutMs = 300_000
 const stopTimeoutMs = 30_000
+/** Hands the end on to the program; the second wait is for it, the first ends with the signal. */
+const passOn = `trap 'kill "$child"' TERM; "$@" & child=$!; wait "$child"; wait "$child"`
 
 export function createServerProcess(options: ServerOptions): Server {
   const { name, folder } = options
@@ -49,10 +54,14 @@ export function createServerProcess(options: ServerOptions): Server {
     await endServer(pidFile, 'SIGKILL')
     const log = openSync(join(folder, `${name}.log`), 'a')
     // A group of its own: Ctrl-C in the terminal is for this process, which then stops the server.
-    const child = spawn('java', [markOf(folder), ...options.args], {
+    const { program = 'java', args } = options
+    const mark = markOf(folder)
+    const below = ['-c', passOn, mark, program, ...args]
+    const [file, line] = program === 'java' ? ['java', [mark, ...args]] : ['/bin/sh', below]
+    const child = spawn(file, line, {
       stdio: ['ignore', log, log],
       detached: true,
-      env: { ...process.env, MALLOC_ARENA_MAX: '4' },
+      env: { ...process.env, MALLOC_ARENA_MAX: '4', ...options.env },
     })
     closeSync(log)
     const { promise, resolve, reject } = Promise.withResolvers<void>()

@@ -19,10 +19,6 @@ export interface Verdict {
   readonly ghosts: number
 }
 
-export function createLedger(): Ledger {
-  return { sent: new Set(), acknowledged: new Set() }
-}
-
 /** Reads every event that the API has and counts them against the ledger. */
 export async function judge(ledger: Ledger, running: Running): Promise<Verdict> {
   const stored = new Map<string, number>()

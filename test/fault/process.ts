@@ -104,7 +104,7 @@ export async function startMillrace(options: RunOptions): Promise<Running> {
 }
 
 async function untilAnswers(url: string, running: Running): Promise<void> {
-  const deadline = performance.now() + 60_000
+  const deadline = performance.now() + 180_000
   while (performance.now() < deadline) {
     if (running.child.exitCode !== null) break
     const answered = await fetch(url).then(

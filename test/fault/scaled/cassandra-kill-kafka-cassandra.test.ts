@@ -1,0 +1,4 @@
+import { cassandraKill } from './cassandra-kill.ts'
+import { smoke } from './smoke.ts'
+
+smoke(cassandraKill)

@@ -1,0 +1,4 @@
+import { consumerKill } from './consumer-kill.ts'
+import { smoke } from './smoke.ts'
+
+smoke(consumerKill)

@@ -1,0 +1,4 @@
+import { fullDisk } from './full-disk.ts'
+import { smoke } from './smoke.ts'
+
+smoke(fullDisk)

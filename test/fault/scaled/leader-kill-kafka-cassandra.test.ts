@@ -1,0 +1,4 @@
+import { leaderKill } from './leader-kill.ts'
+import { smoke } from './smoke.ts'
+
+smoke(leaderKill)

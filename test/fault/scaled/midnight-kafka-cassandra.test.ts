@@ -1,0 +1,4 @@
+import { midnight } from './midnight.ts'
+import { smoke } from './smoke.ts'
+
+smoke(midnight)

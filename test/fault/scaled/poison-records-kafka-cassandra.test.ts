@@ -1,0 +1,4 @@
+import { poisonousTopic } from './poison-records.ts'
+import { smoke } from './smoke.ts'
+
+smoke(poisonousTopic)
