@@ -127,8 +127,14 @@ async function committedOf(spool: Log): Promise<ReadonlyMap<number, Offset>> {
 }
 
 /** A send that ran out of time may hold on to a record for longer than the reader of its file does. */
-function copyOf({ key, value, schema }: AppendRecord): AppendRecord {
-  return { key, value: Buffer.from(value), schema }
+function copyOf({ key, value, schema, headers, copyTo }: AppendRecord): AppendRecord {
+  return {
+    key,
+    value: Buffer.from(value),
+    schema,
+    ...(headers !== undefined && { headers }),
+    ...(copyTo !== undefined && { copyTo }),
+  }
 }
 
 /** At most a batch, read one by one: a longer read that meets damage gives nothing. */

@@ -11,7 +11,14 @@ export interface AppendRecord {
   readonly value: Uint8Array
   /** Fingerprint of the schema that wrote `value`; registered with `addSchema` before. */
   readonly schema: string
+  /** What travels beside the value, by names that begin with `millrace-`; see event/envelope.ts. */
+  readonly headers?: RecordHeaders
+  /** A topic of Kafka that the record goes to instead of this log's own; nobody of us reads it there. */
+  readonly copyTo?: string
 }
+
+/** Short texts by their names. */
+export type RecordHeaders = Readonly<Record<string, string>>
 
 /** What a reader gets. `value` is valid until the next batch is asked for; copy what must live on. */
 export interface LogRecord extends AppendRecord {

@@ -232,8 +232,9 @@ class Spool implements SpooledLog {
 
   async #keep(records: readonly AppendRecord[]): Promise<void> {
     const { spool, recordBytesMax } = this.#options
-    for (const { key, value } of records) {
-      if (key.length * utf8BytesMax + value.byteLength <= recordBytesMax) continue
+    for (const { key, value, headers } of records) {
+      const textLength = key.length + (headers === undefined ? 0 : JSON.stringify(headers).length)
+      if (textLength * utf8BytesMax + value.byteLength <= recordBytesMax) continue
       throw new MillraceError('record_too_large', `${recordBytesMax}`)
     }
     await spool.append(records).catch(rethrowFull)

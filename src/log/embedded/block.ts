@@ -17,23 +17,35 @@ export interface Block {
 /** The head of a block, which costs nothing to read. */
 export type BlockHead = Omit<Block, 'records'>
 
-const blockVersion = 1
+const plainVersion = 1
+/** Of a block in which records have headers, which version 1 has no room for. */
+const headersVersion = 2
 const sealedFlag = 1
 const headBytes = 28
 const indexEntryBytes = 10
+const headersLengthBytes = 4
 /** Longest UTF-8 form of one UTF-16 code unit. */
 const utf8BytesPerUnitMax = 3
 
 /** At most how many bytes a record takes in a block, its schema aside. */
 export function blockBytesOf(record: AppendRecord): number {
-  return indexEntryBytes + record.key.length * utf8BytesPerUnitMax + record.value.byteLength
+  const keyBytesMax = record.key.length * utf8BytesPerUnitMax
+  const headersBytesMax = besideOf(record).length * utf8BytesPerUnitMax
+  return (
+    indexEntryBytes + headersLengthBytes + keyBytesMax + headersBytesMax + record.value.byteLength
+  )
+}
+
+/** What a record has beside its value, as JSON; '' of a record that has nothing. */
+function besideOf({ headers, copyTo }: AppendRecord): string {
+  return headers === undefined && copyTo === undefined ? '' : JSON.stringify({ headers, copyTo })
 }
 
 /**
  * Packs records into one block. Numbers are little-endian:
  *
  *     crc      u32   CRC-32 of every byte after it
- *     version  u8    1
+ *     version  u8    1, or 2 when a record has headers
  *     flags    u8    1: this is the last block of its segment
  *     schemas  u16   how many schemas the records have
  *     count    u32   how many records
@@ -41,7 +53,8 @@ export function blockBytesOf(record: AppendRecord): number {
  *     first    f64   offset of the first record; equals the entry's key
  *     schemas ×  { length u8, fingerprint ascii }
  *     count   ×  { schema u16 (its place in the list above), key length u32, value length u32 }
- *     count   ×  { key utf-8, value }
+ *                  in version 2 also headers length u32
+ *     count   ×  { key utf-8, in version 2 { headers, copyTo } as JSON, value }
  *
  * The lengths stand apart from the bytes so that a record is found without reading those before it.
  */
@@ -53,7 +66,9 @@ export function encodeBlock(
 ): Buffer {
   const schemas = schemasOf(records)
   const buffer = Buffer.allocUnsafeSlow(sizeBound(records, schemas))
-  buffer[4] = blockVersion
+  const beside = records.some(hasHeaders) ? records.map(besideOf) : undefined
+  const entryBytes = indexEntryBytes + (beside === undefined ? 0 : headersLengthBytes)
+  buffer[4] = beside === undefined ? plainVersion : headersVersion
   buffer[5] = sealed ? sealedFlag : 0
   buffer.writeUInt16LE(schemas.length, 6)
   buffer.writeUInt32LE(records.length, 8)
@@ -65,15 +80,21 @@ export function encodeBlock(
     buffer.write(schema, at + 1, 'latin1')
     at += 1 + schema.length
   }
-  let bytesAt = at + records.length * indexEntryBytes
-  for (const record of records) {
+  let bytesAt = at + records.length * entryBytes
+  for (const [index, record] of records.entries()) {
     const keyBytes = buffer.write(record.key, bytesAt, 'utf8')
-    buffer.set(record.value, bytesAt + keyBytes)
     buffer.writeUInt16LE(schemas.length === 1 ? 0 : schemas.indexOf(record.schema), at)
     buffer.writeUInt32LE(keyBytes, at + 2)
     buffer.writeUInt32LE(record.value.byteLength, at + 6)
-    at += indexEntryBytes
-    bytesAt += keyBytes + record.value.byteLength
+    bytesAt += keyBytes
+    if (beside !== undefined) {
+      const besideBytes = buffer.write(beside[index] as string, bytesAt, 'utf8')
+      buffer.writeUInt32LE(besideBytes, at + indexEntryBytes)
+      bytesAt += besideBytes
+    }
+    buffer.set(record.value, bytesAt)
+    at += entryBytes
+    bytesAt += record.value.byteLength
   }
   const block = buffer.subarray(0, bytesAt)
   block.writeUInt32LE(crc32(block.subarray(4)), 0)
@@ -85,7 +106,7 @@ export function decodeBlockHead(block: Buffer, file: string): BlockHead {
   if (block.byteLength < headBytes) throw damaged(file, 'a block is cut short')
   const version = block[4]
   const first = block.readDoubleLE(20)
-  if (version !== blockVersion) {
+  if (version !== plainVersion && version !== headersVersion) {
     throw new MillraceError('log_version', `${file} has a block of version ${version}`)
   }
   return {
@@ -123,20 +144,33 @@ export function decodeBlock(block: Buffer, file: string): Block {
   }
   const count = head.end - head.first
   const records = new Array<LogRecord>(count)
-  let bytesAt = at + count * indexEntryBytes
+  const isPlain = block[4] === plainVersion
+  const entryBytes = indexEntryBytes + (isPlain ? 0 : headersLengthBytes)
+  let bytesAt = at + count * entryBytes
   for (let index = 0; index < count; index++) {
-    const valueAt = bytesAt + block.readUInt32LE(at + 2)
+    const keyEnd = bytesAt + block.readUInt32LE(at + 2)
+    const valueAt = isPlain ? keyEnd : keyEnd + block.readUInt32LE(at + indexEntryBytes)
     const valueEnd = valueAt + block.readUInt32LE(at + 6)
-    records[index] = {
+    const record = {
       offset: (head.first + index) as Offset,
-      key: block.toString('utf8', bytesAt, valueAt),
+      key: block.toString('utf8', bytesAt, keyEnd),
       value: block.subarray(valueAt, valueEnd),
       schema: schemas[block.readUInt16LE(at)] as string,
     }
-    at += indexEntryBytes
+    records[index] =
+      valueAt === keyEnd
+        ? record
+        : { ...record, ...(JSON.parse(block.toString('utf8', keyEnd, valueAt)) as Beside) }
+    at += entryBytes
     bytesAt = valueEnd
   }
   return { ...head, records }
+}
+
+type Beside = Pick<AppendRecord, 'headers' | 'copyTo'>
+
+function hasHeaders({ headers, copyTo }: AppendRecord): boolean {
+  return headers !== undefined || copyTo !== undefined
 }
 
 function schemasOf(records: readonly AppendRecord[]): string[] {

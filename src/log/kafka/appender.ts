@@ -171,7 +171,8 @@ function cut(messages: readonly MessageToProduce[]): Part[] {
   let part: MessageToProduce[] = []
   let bytes = 0
   for (const message of messages) {
-    const size = messageOverheadBytes + (message.key?.length ?? 0) + (message.value?.length ?? 0)
+    const { key, value, headers } = message
+    const size = messageOverheadBytes + (key?.length ?? 0) + (value?.length ?? 0) + bytesOf(headers)
     if (size > sendBytesMax) throw new MillraceError('record_too_large', `${sendBytesMax}`)
     if (bytes + size > sendBytesMax) {
       parts.push({ messages: part, bytes })
@@ -183,6 +184,14 @@ function cut(messages: readonly MessageToProduce[]): Part[] {
   }
   if (part.length > 0) parts.push({ messages: part, bytes })
   return parts
+}
+
+/** The one header that every record has is in the overhead. */
+function bytesOf(headers: MessageToProduce['headers']): number {
+  if (!(headers instanceof Map) || headers.size <= 1) return 0
+  let bytes = 0
+  for (const [name, value] of headers) bytes += name.length + value.length + 2
+  return bytes
 }
 
 function timeout(): MillraceError {

@@ -25,11 +25,17 @@ type FetchResponse = Awaited<ReturnType<Consumer['fetch']>>
 /** How long a broker may hold a fetch back while there is nothing. */
 const waitTimeMs = 500
 /**
- * Compressed, of one broker's answer: with the number of brokers this bounds the memory. Events are
- * five times as large unpacked; those of a test that are all alike, a hundred times.
+ * Of one broker's answer, unpacked: with the number of brokers this bounds the memory. Kafka counts
+ * packed bytes, so what is asked for follows how large they became in the last answer: five times as
+ * large for the events of many people, a hundred times for those of a test that are all alike.
  */
-const answerBytesMax = 1024 * 1024
-const partitionBytesMax = 256 * 1024
+const unpackedBytesMax = 2 * 1024 * 1024
+const askedBytesMin = 64 * 1024
+const askedBytesMax = 1024 * 1024
+/** What a partition may have of an answer. */
+const partitionShare = 0.25
+/** Before there was an answer. */
+const expansionAtFirst = 8
 const retryBackoff = { initialMs: 50, maxMs: 1_000 }
 /** Bit 5 of a batch's attributes: it holds markers of a transaction, not records. */
 const controlBit = 0x20
@@ -49,6 +55,8 @@ export class Fetcher {
   readonly #positions = new Map<number, number>()
   readonly #pieces: Piece[] = []
   readonly #underWay = new Map<number, Promise<void>>()
+  /** How many times larger the last answer became by unpacking. */
+  #expansion = expansionAtFirst
   #failure: unknown
   #failedSince: number | undefined
   #attempt = 0
@@ -135,13 +143,18 @@ export class Fetcher {
   #ask(leader: number, partitions: readonly number[]): void {
     if (this.#underWay.has(leader)) return
     const asked = new Map(partitions.map((one) => [one, this.#positions.get(one) as number]))
+    const wanted = unpackedBytesMax / this.#expansion
+    const maxBytes = Math.round(Math.min(askedBytesMax, Math.max(askedBytesMin, wanted)))
+    const partitionBytesMax = Math.round(maxBytes * partitionShare)
     const fetching = this.#client
       .fetch({
         node: leader,
         minBytes: 1,
-        maxBytes: answerBytesMax,
+        maxBytes,
         maxWaitTime: waitTimeMs,
-        topics: [{ topicId: this.#options.topicId, partitions: requestOf(asked) }],
+        topics: [
+          { topicId: this.#options.topicId, partitions: requestOf(asked, partitionBytesMax) },
+        ],
       })
       .then((response) => {
         this.#take(response, asked)
@@ -156,6 +169,7 @@ export class Fetcher {
   }
 
   #take({ responses }: FetchResponse, asked: ReadonlyMap<number, number>): void {
+    const sizes = { packed: 0, unpacked: 0 }
     for (const { partitionIndex: partition, records } of responses.flatMap(
       (one) => one.partitions,
     )) {
@@ -163,9 +177,16 @@ export class Fetcher {
       // In the meantime it may have been taken away, or begun anew elsewhere.
       if (from === undefined || this.#positions.get(partition) !== from) continue
       let position = from
-      for (const batch of records ?? []) position = this.#takeBatch(batch, partition, position)
+      for (const batch of records ?? []) {
+        position = this.#takeBatch(batch, partition, position)
+        sizes.packed += batch.length
+        sizes.unpacked += unpackedBytesOf(batch)
+      }
+      // Whose records came is asked for last: a broker fills its answer in the order of the request.
+      if (position !== from) this.#positions.delete(partition)
       this.#positions.set(partition, position)
     }
+    if (sizes.packed > 0) this.#expansion = Math.max(1, sizes.unpacked / sizes.packed)
   }
 
   /** Returns where to go on. A batch may begin before what was asked for. */
@@ -220,12 +241,16 @@ function timestampOf(batch: RecordsBatch, { timestampDelta }: KafkaRecord): numb
   return Number(batch.firstTimestamp + timestampDelta)
 }
 
-function requestOf(positions: ReadonlyMap<number, number>) {
+function unpackedBytesOf({ records }: RecordsBatch): number {
+  return records.reduce((sum, { length }) => sum + length, 0)
+}
+
+function requestOf(positions: ReadonlyMap<number, number>, partitionMaxBytes: number) {
   return [...positions].map(([partition, offset]) => ({
     partition,
     fetchOffset: BigInt(offset),
     currentLeaderEpoch: -1,
     lastFetchedEpoch: -1,
-    partitionMaxBytes: partitionBytesMax,
+    partitionMaxBytes,
   }))
 }

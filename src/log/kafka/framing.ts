@@ -39,14 +39,24 @@ const frameBytes = 5
 /** `registry-ID` stands where a fingerprint would. */
 const schemaName = /^registry-(\d{1,10})$/
 
-/** Registers schemas under `subject`, by default the topic's name with `-value`. */
-export function createConfluentFraming(registry: SchemaRegistry, subject: string): Framing {
+/**
+ * Registers schemas under `subject`, by default the topic's name with `-value`.
+ * @param subjectsOf the subjects of the schema with this fingerprint, where it is not for `subject`
+ */
+export function createConfluentFraming(
+  registry: SchemaRegistry,
+  subject: string,
+  subjectsOf: (fingerprint: string) => readonly string[] | undefined = () => undefined,
+): Framing {
   const heads = new Map<string, Buffer>()
   return {
     async addSchema(fingerprint, text) {
       const head = Buffer.alloc(frameBytes)
       head.writeUInt8(magic, 0)
-      head.writeUInt32BE(await registry.register(subject, text), 1)
+      // A registry gives one text one id, whatever subjects it has.
+      for (const one of subjectsOf(fingerprint) ?? [subject]) {
+        head.writeUInt32BE(await registry.register(one, text), 1)
+      }
       heads.set(fingerprint, head)
     },
     wrap(value, fingerprint) {

@@ -10,6 +10,7 @@ import {
   type PartitionLag,
   type PartitionRange,
   type ReadOptions,
+  type RecordHeaders,
   storeGroup,
 } from '../log.ts'
 import { Appender } from './appender.ts'
@@ -36,6 +37,8 @@ export interface KafkaLogOptions {
   readonly plainSchema?: string
   /** The topic is somebody else's: it must exist, and its settings are not ours to check. */
   readonly isForeign?: boolean
+  /** Names of topics that records may be copied to; made and checked like this one. */
+  readonly copyTopics?: readonly string[]
   readonly partitions: number
   readonly replicas: number
   readonly allowSingleReplica: boolean
@@ -46,6 +49,7 @@ export interface KafkaLogOptions {
 }
 
 const schemaHeader = Buffer.from('millrace-schema')
+const headerPrefix = Buffer.from('millrace-')
 /** How long the answer to `check` holds. */
 const checkMs = 1_000
 
@@ -63,7 +67,11 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   ]
   const admin = createAdmin(options.connection)
   try {
-    const [records, schemas] = await Promise.all(plans.map((one) => prepareTopic(admin, one)))
+    const copies = (options.copyTopics ?? []).map((name) => {
+      return { ...plan, name, partitions, keep: { days }, isForeign: false }
+    })
+    const all = [...plans, ...copies]
+    const [records, schemas] = await Promise.all(all.map((one) => prepareTopic(admin, one)))
     return new KafkaLog(options, admin, records as Topic, schemas as Topic)
   } catch (thrown) {
     await admin.close().catch(() => {})
@@ -109,11 +117,11 @@ class KafkaLog implements Log {
   async append(records: readonly AppendRecord[]): Promise<void> {
     this.#refuseWhenClosed()
     const { name: topic } = this.#kafkaTopic
-    const messages = records.map(({ key, value, schema }) => ({
-      topic,
+    const messages = records.map(({ key, value, schema, headers, copyTo }) => ({
+      topic: copyTo ?? topic,
       key: Buffer.from(key),
       value: this.#framing.wrap(value, schema),
-      headers: this.#headersOf(schema),
+      headers: this.#headersOf(schema, headers),
     }))
     await this.#appender.append(messages)
   }
@@ -205,20 +213,27 @@ class KafkaLog implements Log {
   }
 
   /** One map for all the records of a schema: the client makes none of its own then. */
-  #headersOf(schema: string): Map<Buffer, Buffer> {
+  #headersOf(schema: string, own: RecordHeaders | undefined): Map<Buffer, Buffer> {
     let headers = this.#headers.get(schema)
     if (headers === undefined) {
       headers = new Map([[schemaHeader, Buffer.from(schema)]])
       this.#headers.set(schema, headers)
     }
-    return headers
+    if (own === undefined) return headers
+    const entries = Object.entries(own)
+    return new Map([
+      ...headers,
+      ...entries.map(([name, text]) => [Buffer.from(name), Buffer.from(text)] as const),
+    ])
   }
 
   #decode(record: KafkaRecord, offset: Offset, timestamp: number): LogRecord {
     const framed = this.#framing.unwrap(record.value ?? emptyValue)
     const header = record.headers.find(([name]) => name?.equals(schemaHeader))?.[1]
     const schema = header?.toString('latin1') ?? framed.schema ?? this.#plain
-    return { key: keyOf(record), value: framed.value, schema, offset, timestamp }
+    const decoded = { key: keyOf(record), value: framed.value, schema, offset, timestamp }
+    const headers = ownHeaders(record)
+    return headers === undefined ? decoded : { ...decoded, headers }
   }
 
   async #checkLeaders(): Promise<void> {
@@ -245,6 +260,18 @@ const emptyValue = Buffer.alloc(0)
 
 function keyOf({ key }: KafkaRecord): string {
   return key === null ? '' : key.toString()
+}
+
+/** Those of ours beside the schema's; undefined when there are none. */
+function ownHeaders({ headers }: KafkaRecord): RecordHeaders | undefined {
+  let own: Record<string, string> | undefined
+  for (const [name, value] of headers) {
+    if (!name?.subarray(0, headerPrefix.length).equals(headerPrefix)) continue
+    if (value === null || value === undefined || name.equals(schemaHeader)) continue
+    own ??= {}
+    own[name.toString()] = value.toString()
+  }
+  return own
 }
 
 function decodeSchema(record: KafkaRecord, offset: Offset): LogRecord {

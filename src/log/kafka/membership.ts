@@ -73,9 +73,10 @@ export class Membership {
     if (this.#isLost) await persist(this.#options.connection.timeoutMs, join, signal)
   }
 
-  /** Does nothing when the partition is somebody else's by now. */
-  async commit(partition: number, nextOffset: Offset): Promise<void> {
-    if (!this.assigned.includes(partition)) return
+  /** Does nothing, and returns false, when the partition is somebody else's by now. */
+  async commit(partition: number, nextOffset: Offset): Promise<boolean> {
+    if (!this.assigned.includes(partition)) return false
+    let isDone = true
     const { topic } = this.#options
     const offset = { topic, partition, offset: BigInt(nextOffset), leaderEpoch: -1 }
     await persist(this.#options.connection.timeoutMs, async () => {
@@ -83,8 +84,10 @@ export class Membership {
         await this.#client.commit({ offsets: [offset] })
       } catch (thrown) {
         if (!takenAway.some((name) => hasError(thrown, 'apiId', name))) throw thrown
+        isDone = false
       }
     })
+    return isDone
   }
 
   async close(): Promise<void> {

@@ -50,8 +50,9 @@ export class Offsets {
       this.#commits.get(key) ?? (await this.#committed(group, [partition])).get(partition)
     if (known !== undefined && known >= nextOffset) return
     const membership = this.#memberships.get(group)
-    if (membership !== undefined) await membership.commit(partition, nextOffset)
-    else await this.#commitAlone(group, partition, nextOffset)
+    if (membership === undefined) await this.#commitAlone(group, partition, nextOffset)
+    // The partition may come back to us, and has to be committed then.
+    else if (!(await membership.commit(partition, nextOffset))) return
     this.#commits.set(key, nextOffset)
   }
 

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { MillraceError } from '../../event/error.ts'
+import { fingerprintOf } from '../../event/schema.ts'
 import type { Log } from '../log.ts'
 import type { KafkaConnection, KafkaSasl, KafkaTls } from './client.ts'
-import { createConfluentFraming, type FramingName, nakedFraming } from './framing.ts'
+import { createConfluentFraming, type Framing, type FramingName, nakedFraming } from './framing.ts'
 import { openKafkaLog } from './kafka.ts'
 import { createSchemaRegistry } from './registry.ts'
 
@@ -33,8 +34,16 @@ export interface SharedSettings {
   readonly syncIntervalMs: number
 }
 
+/** What records of one schema are copied to. */
+export interface SchemaTopics {
+  readonly schemaText: string
+  /** Names in Kafka; undefined is the log's own topic. */
+  readonly topics: readonly (string | undefined)[]
+}
+
 /**
  * Opens one of our two logs as the configuration says.
+ * @param copies the schemas of users' mappings and where their records go
  * @param plainSchema of the records of the topic, when these are somebody else's
  * @throws MillraceError as `openKafkaLog`, and `config_invalid` when a PEM file cannot be read
  */
@@ -43,6 +52,7 @@ export async function openConfiguredLog(
   { retentionDays, syncIntervalMs }: SharedSettings,
   topic: 'events' | 'rejected',
   plainSchema?: string,
+  copies: readonly SchemaTopics[] = [],
 ): Promise<Log> {
   const { partitions, replicas, allowSingleReplica, sessionTimeoutMs } = settings
   // A group of its own for each topic: whoever joins must read all that the group reads.
@@ -53,7 +63,8 @@ export async function openConfiguredLog(
     kafkaTopic: `${settings.topic}${suffix}`,
     schemasTopic: `${settings.topic}.schemas`,
     group: `${settings.group}${suffix}`,
-    framing: topic === 'events' ? framingOf(settings) : nakedFraming,
+    framing: topic === 'events' ? framingOf(settings, copies) : nakedFraming,
+    copyTopics: topic === 'events' ? copyTopicsOf(copies) : [],
     // Refused requests are few, by a limit of their own.
     partitions: topic === 'events' ? partitions : 1,
     replicas,
@@ -86,12 +97,25 @@ export async function kafkaConnection(settings: KafkaSettings): Promise<KafkaCon
 
 type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] }
 
-function framingOf({ framing, schemaRegistryUrl, topic, timeoutMs }: KafkaSettings) {
+function framingOf(settings: KafkaSettings, copies: readonly SchemaTopics[]): Framing {
+  const { framing, schemaRegistryUrl, topic, timeoutMs } = settings
   if (framing === 'naked' || schemaRegistryUrl === undefined) return nakedFraming
+  const subjects = new Map(
+    copies.map(({ schemaText, topics }) => [
+      fingerprintOf(schemaText),
+      topics.map((copyTo = topic) => `${copyTo}-value`),
+    ]),
+  )
   return createConfluentFraming(
     createSchemaRegistry({ url: schemaRegistryUrl, timeoutMs }),
     `${topic}-value`,
+    (fingerprint) => subjects.get(fingerprint),
   )
+}
+
+function copyTopicsOf(copies: readonly SchemaTopics[]): string[] {
+  const names = copies.flatMap(({ topics }) => topics).filter((name) => name !== undefined)
+  return [...new Set(names)]
 }
 
 async function readPem(file: string): Promise<string> {

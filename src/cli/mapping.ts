@@ -1,0 +1,220 @@
+import { spawn } from 'node:child_process'
+import { unwatchFile, watchFile } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { createMapper } from '../collect/mapping/mapper.ts'
+import { sampleOfLine } from '../collect/mapping/sample-request.ts'
+import { type Sample, sampleEvents } from '../collect/mapping/samples.ts'
+import { type Config, configPath } from '../config.ts'
+import { isMillraceError, MillraceError } from '../event/error.ts'
+import type { Mapping } from '../event/mapping.ts'
+import { toError } from '../lib/assert.ts'
+import { systemClock } from '../lib/clock.ts'
+import { createRecordView } from './mapped-record.ts'
+import { mappingsOf } from './mappings.ts'
+import { type CommonFlags, configOf, createCommand } from './options.ts'
+import { printable, printOut, quantity } from './terminal.ts'
+
+interface TestFlags extends CommonFlags {
+  readonly watch?: boolean
+  readonly json?: boolean
+  readonly mapping?: string
+}
+
+/** `millrace mapping test`: what the mappings of the configuration make of sample requests. */
+export function mappingCommand(): Command {
+  const command = createCommand('mapping', 'Try the mappings of the configuration')
+  command.addCommand(
+    createCommand('test', 'Show the records that sample requests give, or what is wrong')
+      .argument(
+        '[file]',
+        "URLs of a tag's events or JSON events, one a line; - reads from the pipe",
+      )
+      .option('--mapping <name>', 'try this one only')
+      .option('--json', 'a JSON object a line')
+      .option('--watch', 'try again whenever the file, the configuration or a schema changes')
+      .action(async (file: string | undefined, flags: TestFlags) => {
+        if (flags.watch === true) await watch(file, flags)
+        else await tryAll(file, flags)
+      }),
+  )
+  return command
+}
+
+async function tryAll(file: string | undefined, flags: TestFlags): Promise<void> {
+  const config = await configOf(flags)
+  const mappings = chosen(mappingsOf(config), flags.mapping)
+  // As a start would: a mapping that cannot work is no matter of samples.
+  createMapper(mappings)
+  const lines = file === undefined ? undefined : linesOf(await read(file))
+  const samples = lines ?? madeUp(mappings)
+  let failed = 0
+  for (const [index, { text, sample }] of samples.entries()) {
+    for (const result of resultsOf(config, mappings, sample)) {
+      if (result.error !== undefined) failed++
+      const line = index + 1
+      const shown =
+        flags.json === true ? JSON.stringify({ line, ...result }) : show(line, text, result)
+      if (!(await printOut(`${shown}\n`))) return
+    }
+  }
+  const told = `${quantity(samples.length, 'request')}, ${quantity(mappings.length, 'mapping')}`
+  process.stderr.write(`${told}: ${failed === 0 ? 'all well' : quantity(failed, 'failure')}\n`)
+  // Made-up events may well lack what a mapping needs; one's own samples should not.
+  if (failed > 0 && file !== undefined) process.exitCode = 1
+}
+
+function chosen(mappings: readonly Mapping[], name: string | undefined): readonly Mapping[] {
+  const taken = name === undefined ? mappings : mappings.filter((one) => one.name === name)
+  if (taken.length > 0) return taken
+  const known = mappings.map((one) => one.name).join(', ')
+  const detail = name === undefined ? 'it has no mappings' : `no mapping ${name} (known: ${known})`
+  throw new MillraceError('config_invalid', detail)
+}
+
+/** A sample as it is made when its turn comes: a line may be wrong. */
+interface Line {
+  readonly text: string
+  readonly sample: (config: Config) => Sample
+}
+
+function linesOf(text: string): Line[] {
+  return text
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !line.startsWith('#'))
+    .map((line) => ({
+      text: line,
+      sample: ({ collect }) => sampleOfLine(line, collect, systemClock()),
+    }))
+}
+
+function madeUp([first]: readonly Mapping[]): Line[] {
+  return sampleEvents(first?.sources?.slice(0, 1)).map((sample, index) => ({
+    text: index === 0 ? 'an event with all members' : 'an event with as few as can be',
+    sample: () => sample,
+  }))
+}
+
+/** What one mapping makes of one request. */
+interface Result {
+  readonly mapping: string | null
+  /** null when the mapping leaves the event out. */
+  readonly record?: unknown
+  /** What the store gets of the record; absent for a mapping with a topic of its own. */
+  readonly row?: unknown
+  readonly error?: unknown
+}
+
+function resultsOf(
+  config: Config,
+  mappings: readonly Mapping[],
+  make: (config: Config) => Sample,
+): Result[] {
+  let sample: Sample
+  try {
+    sample = make(config)
+  } catch (thrown) {
+    return [{ mapping: null, error: errorOf(thrown) }]
+  }
+  const { event, request } = sample
+  return mappings
+    .filter(({ sources }) => sources === undefined || sources.includes(request.source))
+    .map((mapping) => {
+      try {
+        const records = createMapper([mapping])(event, request)
+        const record = records.find(({ headers }) => headers !== undefined)
+        if (record === undefined) return { mapping: mapping.name, record: null }
+        return { mapping: mapping.name, ...createRecordView(config, mapping)(record) }
+      } catch (thrown) {
+        return { mapping: mapping.name, error: errorOf(thrown) }
+      }
+    })
+}
+
+function errorOf(thrown: unknown): unknown {
+  return isMillraceError(thrown) ? thrown.toJSON() : { message: toError(thrown).message }
+}
+
+const shownMax = 100
+
+function show(line: number, text: string, { mapping, record, row, error }: Result): string {
+  const request = text.length > shownMax ? `${text.slice(0, shownMax)}…` : text
+  const title = `${line}${mapping === null ? '' : ` ${mapping}`}: ${request}`
+  const parts = [title]
+  if (error !== undefined) parts.push(`   error  ${(error as Error).message}`)
+  else if (record === null) parts.push('   left out')
+  else parts.push(`   record ${JSON.stringify(record)}`)
+  if (row !== undefined) parts.push(`   row    ${JSON.stringify(row)}`)
+  return parts.map(printable).join('\n')
+}
+
+async function read(file: string): Promise<string> {
+  try {
+    if (file !== '-') return await readFile(file, 'utf8')
+    let text = ''
+    for await (const chunk of process.stdin.setEncoding('utf8')) text += chunk
+    return text
+  } catch (thrown) {
+    throw new MillraceError('import_unreadable', toError(thrown).message, { cause: thrown })
+  }
+}
+
+const watchIntervalMs = 200
+
+/** A process for each try: a module that was once imported cannot be imported anew. */
+async function watch(file: string | undefined, flags: TestFlags): Promise<void> {
+  const path = configPath({
+    folder: process.cwd(),
+    ...(flags.config !== undefined && { file: flags.config }),
+  })
+  const watched = new Set<string>()
+  const stopped = Promise.withResolvers<void>()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stopped.resolve)
+  let running: Promise<void> | undefined
+  let isDue = false
+  const again = (): void => {
+    isDue = true
+    running ??= tryWhileDue().finally(() => {
+      running = undefined
+    })
+  }
+  const tryWhileDue = async (): Promise<void> => {
+    while (isDue) {
+      isDue = false
+      await tryInProcess()
+      for (const one of await filesOf(path, file, flags)) {
+        if (watched.has(one)) continue
+        watched.add(one)
+        watchFile(one, { interval: watchIntervalMs }, again)
+      }
+    }
+  }
+  again()
+  await stopped.promise
+  for (const one of watched) unwatchFile(one)
+  await running
+}
+
+function tryInProcess(): Promise<void> {
+  const args = [...process.execArgv, ...process.argv.slice(1).filter((one) => one !== '--watch')]
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] })
+  return new Promise((resolve) => {
+    child.once('error', () => resolve())
+    child.once('exit', () => resolve())
+  })
+}
+
+/** As far as the configuration can be read now. */
+async function filesOf(
+  path: string,
+  file: string | undefined,
+  flags: TestFlags,
+): Promise<string[]> {
+  const files = [path, ...(file === undefined || file === '-' ? [] : [resolve(file)])]
+  const mappings = await configOf(flags).then(
+    (config) => Object.values(config.mappings),
+    () => [],
+  )
+  return [...files, ...mappings.map(({ schema }) => resolve(schema))]
+}
