@@ -9,10 +9,18 @@ export interface TestBrowser {
   close(): Promise<void>
 }
 
-export async function openBrowser(): Promise<TestBrowser> {
+/**
+ * @param hosts names that lead to this machine, `*.example.com`
+ * @param userAgent headless Chromium's own says that it is one, which is taken for a bot
+ */
+export async function openBrowser(
+  hosts: readonly string[] = [],
+  userAgent?: string,
+): Promise<TestBrowser> {
   const profile = mkdtempSync(join(tmpdir(), 'millrace-profile-'))
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env['MILLRACE_CHROMIUM'] ?? '/usr/bin/chromium',
+    ...(userAgent !== undefined && { userAgent }),
     // Playwright itself switches the back/forward cache off.
     ignoreDefaultArgs: ['--disable-back-forward-cache'],
     args: [
@@ -24,6 +32,9 @@ export async function openBrowser(): Promise<TestBrowser> {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...(hosts.length === 0
+        ? []
+        : [`--host-resolver-rules=${hosts.map((host) => `MAP ${host} 127.0.0.1`).join(', ')}`]),
     ],
   })
   return {

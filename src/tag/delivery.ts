@@ -1,6 +1,6 @@
 import { createFinish, type Queue } from './queue.ts'
 import { createStoredQueue, type StoredQueue } from './stored-queue.ts'
-import type { Page, TagCore } from './tag.ts'
+import type { TagCore } from './tag.ts'
 
 /**
  * Sends events by POST, several at once when they come in bursts, and keeps what has no answer for
@@ -30,11 +30,12 @@ const retryMaxMs = 300_000
 /** More events than can ever wait. */
 const everything = 1e9
 
-function createDelivery({ page, address, options }: TagCore): Queue {
+function createDelivery(core: TagCore): Queue {
+  const { page, address, options } = core
   const { eventUrl } = address
   const stored = createStoredQueue(page, eventUrl)
   const waiters = createWaiters()
-  const sender = createSender(page, eventUrl, stored, waiters.settle)
+  const sender = createSender(core, stored, waiters.settle)
   let isStored = false
   let isScheduled = false
 
@@ -116,15 +117,15 @@ interface Sender {
 
 /** @param onSettle is told how many events were answered, `everything` when a request has failed */
 function createSender(
-  page: Page,
-  eventUrl: string,
+  core: TagCore,
   stored: StoredQueue,
   onSettle: (count: number) => void,
 ): Sender {
+  const { page } = core
   const sender: Sender = { items: [], batch: [], dueMs: 0, barredMs: 0, take, flush }
+  let timer: number | undefined
   let batchMax = batchItemsMax
   let failures = 0
-  let timer: number | undefined
 
   function take(events: string[], dueMs: number): void {
     sender.items = events.concat(sender.items)
@@ -150,8 +151,9 @@ function createSender(
     const finish = createFinish(page, answerTimeoutMs, () => abort.abort())
     let retryAfterMs = 0
     void page
-      .fetch(eventUrl, {
+      .fetch(core.address.eventUrl, {
         method: 'POST',
+        credentials: core.credentials as RequestCredentials,
         body: sent.join('\n'),
         keepalive: true,
         signal: abort.signal,
@@ -169,7 +171,7 @@ function createSender(
   }
 
   function settle(left: string[], retryAfterMs: number): void {
-    const { length } = sender.batch
+    const length = sender.batch.length
     const nowMs = Date.now()
     sender.items = left.concat(sender.items)
     sender.batch = []

@@ -1,6 +1,14 @@
 import { type Page, startTag, type Tag, type TagModule, type TagOptions } from './tag.ts'
 
-export type { Consent, Tag, TagModule, TagOptions } from './tag.ts'
+export type {
+  Consent,
+  Shelf,
+  ShelfItem,
+  ShelfOptions,
+  Tag,
+  TagModule,
+  TagOptions,
+} from './tag.ts'
 
 /** Options of a tag that a page starts itself; what is left out is as the script has it. */
 export interface CreateTagOptions extends Partial<TagOptions> {

@@ -13,14 +13,15 @@ export interface CookieOptions {
 
 /** The party in front of the page and its session, kept in two cookies. The fields follow events. */
 export interface Party {
-  readonly partyId: PartyId
+  /** undefined when the collector alone knows it. */
+  readonly partyId: PartyId | undefined
   readonly sessionId: SessionId
   /** True until the first event of a party made here is remembered. */
   readonly isNew: boolean
   /** True until the first event of a session made here is remembered. */
   readonly isFirstInSession: boolean
   /** Begins a new session, or joins that of another tab, when this page was idle past the timeout. */
-  readonly renewSession: (timeMs: number) => void
+  readonly renewSession: (timeMs: number) => SessionId
   /** Writes both cookies, so that both lifetimes begin again. */
   readonly remember: (timeMs: number) => void
 }
@@ -60,17 +61,25 @@ export function createParty(page: PartyPage, options: CookieOptions, timeMs: num
     isNew: !knownParty,
     isFirstInSession: !knownSession,
     renewSession: (timeMs) => {
-      if (timeMs - lastMs < sessionSeconds * 1000) return
-      const joined = readIdentifier(options.sessionCookie)
-      party.sessionId = (joined || makeIdentifier(timeMs)) as SessionId
-      party.isFirstInSession = !joined
+      if (timeMs - lastMs >= sessionSeconds * 1000) {
+        const joined = readIdentifier(options.sessionCookie)
+        party.sessionId = (joined || makeIdentifier(timeMs)) as SessionId
+        party.isFirstInSession = !joined
+      }
+      return party.sessionId
     },
     remember: (timeMs) => {
       party.isNew = party.isFirstInSession = false
       lastMs = timeMs
-      const partySeconds = options.partyTimeoutDays * daySeconds
       writeCookie(page, options, options.sessionCookie, party.sessionId, sessionSeconds, timeMs)
-      writeCookie(page, options, options.partyCookie, party.partyId, partySeconds, timeMs)
+      writeCookie(
+        page,
+        options,
+        options.partyCookie,
+        party.partyId,
+        options.partyTimeoutDays * daySeconds,
+        timeMs,
+      )
     },
   }
   return party
@@ -100,7 +109,7 @@ function writeCookie(
   page: CookiePage,
   options: CookieOptions,
   name: string,
-  value: string,
+  value: string | undefined,
   ageSeconds: number,
   timeMs: number,
 ): void {
@@ -119,6 +128,7 @@ export function makePageViewId(page: RandomPage): PageViewId {
 /** Without `crypto` the identifier ends in `!`, so that a weak one can be told. */
 function randomly(page: RandomPage, create: (bytes: Uint8Array) => string): string {
   const bytes = new Uint8Array(32)
-  if (page.crypto?.getRandomValues) return create(page.crypto.getRandomValues(bytes))
+  const { crypto } = page
+  if (crypto?.getRandomValues) return create(crypto.getRandomValues(bytes))
   return `${create(bytes.map(() => Math.random() * 256))}!`
 }

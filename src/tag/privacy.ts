@@ -16,5 +16,5 @@ interface PrivacySignals {
  */
 export function isPartyRefused(page: PrivacySignals): boolean {
   const { globalPrivacyControl, doNotTrack, msDoNotTrack } = page.navigator
-  return globalPrivacyControl === true || [doNotTrack, msDoNotTrack, page.doNotTrack].includes('1')
+  return !!globalPrivacyControl || [doNotTrack, msDoNotTrack, page.doNotTrack].includes('1')
 }

@@ -8,9 +8,9 @@ export interface Queue {
    */
   readonly whenCommitted: (callback: () => void, timeoutMs?: number) => void
   /** Called before the first event: whether anything may be kept in the browser. */
-  readonly open?: (mayStore: boolean) => void
+  readonly open: (mayStore: boolean) => void
   /** Deletes what is not sent yet, in memory and in storage. */
-  readonly forget?: () => void
+  readonly forget: () => void
 }
 
 type TimerPage = Pick<Window, 'setTimeout' | 'clearTimeout'>
@@ -55,6 +55,9 @@ export function createQueue(page: QueuePage, eventUrl: string, eventTimeoutMs: n
     whenCommitted: (callback, timeoutMs) => {
       add(timeoutMs && isBusy ? createFinish(page, timeoutMs, callback) : callback)
     },
+    // Nothing is kept, and an image that is under way cannot be called back.
+    open: () => {},
+    forget: () => {},
   }
 }
 

@@ -40,8 +40,8 @@ export function runScript(modules: readonly TagModule[]): void {
  * element with id="divolte", which the browser shows under that name; it takes nothing.
  */
 function isTaken(page: ScriptPage): boolean {
-  const isOwn = Object.getOwnPropertyDescriptor(page, 'divolte') !== undefined
-  return isOwn && typeof page.divolte === 'object' && page.divolte !== null
+  const own = Object.getOwnPropertyDescriptor(page, 'divolte')
+  return !!own && typeof page.divolte === 'object' && page.divolte !== null
 }
 
 /**

@@ -88,7 +88,10 @@ export function createStoredQueue(page: Page, eventUrl: string): StoredQueue {
         if (locks) {
           const free = (lock: Lock | null) => lock && adoptEntry(name, take)
           locks.request(name, { ifAvailable: true }, free).catch(ignore)
-        } else if (Number.parseInt(storage.getItem(name) || '', 10) < Date.now() - abandonedMs) {
+        } else if (
+          Number.parseInt(storage.getItem(name) as string, 10) <
+          Date.now() - abandonedMs
+        ) {
           adoptEntry(name, take)
         }
       }

@@ -33,6 +33,34 @@ export interface Tag {
   readonly whenCommitted: (callback: () => void, timeoutMs?: number) => void
   /** With the module `consent` only. */
   readonly consent?: Consent
+  /** With the module `shelf` only. */
+  readonly shelf?: Shelf
+}
+
+/**
+ * Replaces what is in `place` with recommendations, and tells which were seen and clicked.
+ * @returns how many there are; 0 when there are none, they cannot be had, or the person has refused:
+ *   then `place` stays as it is. Before a consent it waits.
+ */
+export type Shelf = (place: Element, options: ShelfOptions) => Promise<number>
+
+export interface ShelfOptions {
+  /** Of the session as the page knows it, the current one last; none is needed. */
+  readonly items?: readonly string[]
+  /** Not to be recommended. */
+  readonly exclude?: readonly string[]
+  /** 6 unless given. */
+  readonly limit?: number
+  /** Draws an item; nothing for one that the page cannot show. */
+  readonly draw: (item: ShelfItem) => Element | null | undefined
+}
+
+export interface ShelfItem {
+  readonly itemId: string
+  /** Why, as a person reads it. */
+  readonly reason: string
+  /** From 1. */
+  readonly position: number
 }
 
 /** How a page says what the person answered; it may change its mind, and say the same twice. */
@@ -68,6 +96,10 @@ export interface TagCore {
   readonly options: TagOptions
   readonly tag: { -readonly [Key in keyof Tag]: Tag[Key] }
   queue: Queue
+  /** Reads or makes the party, once no hold is left and the person does not refuse. */
+  createParty: typeof createParty
+  /** As `fetch` has it. */
+  credentials?: RequestCredentials
   /** Makes the identifier of a page view that the server has not named. */
   createPageViewId: () => PageViewId
   /** The parameters of the page view event, none by default. */
@@ -79,7 +111,7 @@ export interface TagCore {
   /** Holds all events back until the returned function is called. Every hold has to be let go. */
   readonly hold: () => () => void
   /** Forgets what is held, what is queued, and the party. */
-  readonly forget: () => void
+  forget: () => void
   /** Begins the page view of a route inside this page, unless none has begun. */
   readonly beginRoute: (referrer: string) => void
 }
@@ -118,7 +150,7 @@ export function startTag(
     pageViewId: null,
     isNewPartyId: false,
     isFirstInSession: false,
-    isServerPageView: address.serverPageViewId !== '',
+    isServerPageView: !!address.serverPageViewId,
     signal: (type, parameters) => {
       if (!state.view) beginPage()
       return type ? signalEvent(core, state, type, parameters) : null
@@ -131,6 +163,7 @@ export function startTag(
     options,
     tag,
     queue: createQueue(page, address.eventUrl, options.eventTimeoutMs),
+    createParty,
     createPageViewId: () => makePageViewId(page),
     describePageView: () => undefined,
     isDropping: false,
@@ -143,7 +176,7 @@ export function startTag(
       state.held = []
       state.party = undefined
       tag.partyId = tag.sessionId = null
-      core.queue.forget?.()
+      core.queue.forget()
     },
     beginRoute: (referrer) => {
       if (state.view) beginPageView(core.createPageViewId(), referrer)
@@ -171,17 +204,18 @@ export function startTag(
 }
 
 /** Lets one hold go; with the last one the party is known and events are sent. */
-function release({ page, options, tag, queue }: TagCore, state: State): void {
+function release(core: TagCore, state: State): void {
   if (--state.holds) return
+  const { page, tag } = core
   if (!isPartyRefused(page)) {
-    const party = createParty(page, options, Date.now())
+    const party = core.createParty(page, core.options, Date.now())
     state.party = party
-    tag.partyId = party.partyId
+    tag.partyId = party.partyId || null
     tag.sessionId = party.sessionId
     tag.isNewPartyId = party.isNew
     tag.isFirstInSession = party.isFirstInSession
   }
-  queue.open?.(!!state.party)
+  core.queue.open(!!state.party)
   for (const send of state.held.splice(0)) send()
 }
 
@@ -207,14 +241,9 @@ function signalEvent(
 
   function send(eventId: EventId): void {
     const { party } = state
-    if (party) {
-      party.renewSession(timeMs)
-      core.tag.sessionId = party.sessionId
-    }
+    if (party) core.tag.sessionId = party.renewSession(timeMs)
     const query = buildQuery([
-      ['p', party?.partyId],
-      ['s', party?.sessionId],
-      ['g', party ? undefined : 1],
+      ...identify(party),
       ['v', view.id],
       ['e', eventId],
       ['c', timeMs],
@@ -224,9 +253,17 @@ function signalEvent(
       ['t', type],
       ['u', encoded],
     ])
-    party?.remember(timeMs)
+    if (party) party.remember(timeMs)
     core.queue.send(query)
   }
+}
+
+function identify(party: Party | undefined): Parameter[] {
+  if (!party) return [['g', 1]]
+  return [
+    ['p', party.partyId],
+    ['s', party.sessionId],
+  ]
 }
 
 function flag(isSet: boolean): 't' | 'f' {

@@ -197,10 +197,20 @@ export function accountingOf(
   const counted = visible.filter(({ sequence, pageViewId }) => {
     return pageViewId !== null && sequence !== null && sequence >= 0 && sequence <= 10_000
   })
-  for (const events of groups(counted, (row) => JSON.stringify([row.partyId, row.pageViewId]))) {
-    const numbers = new Set(events.map(({ sequence }) => sequence ?? 0))
-    const began = Math.min(...events.map(({ eventTime }) => eventTime))
+  const addGaps = (members: readonly { number: number; eventTime: number }[]): void => {
+    const numbers = new Set(members.map(({ number }) => number))
+    const began = Math.min(...members.map(({ eventTime }) => eventTime))
     add(began, 'missing', Math.max(...numbers) + 1 - numbers.size)
+  }
+  for (const events of groups(counted, (row) => JSON.stringify([row.partyId, row.pageViewId]))) {
+    addGaps(events.map(({ sequence, eventTime }) => ({ number: sequence ?? 0, eventTime })))
+  }
+  const numbered = counted.flatMap(({ partyId, pageViewId, eventTime }) => {
+    const [load, number = '', end] = (pageViewId ?? '').split('.')
+    return end === '' ? [{ partyId, load, eventTime, number: Number.parseInt(number, 16) }] : []
+  })
+  for (const views of groups(numbered, ({ partyId, load }) => JSON.stringify([partyId, load]))) {
+    addGaps(views)
   }
   for (const letter of letters) {
     const isReplayed = 'replayedAt' in letter && letter.replayedAt !== null

@@ -10,7 +10,7 @@ import { openSite, type SentEvent, type Site } from './site.ts'
 
 declare const divolte: Tag
 
-const all = 'consent,delivery,pageviews,spa,attention,campaign,impressions,links'
+const all = 'domain,consent,delivery,pageviews,spa,attention,campaign,impressions,links'
 
 describe('modules in a real browser', () => {
   let browser: TestBrowser
@@ -117,7 +117,7 @@ describe('modules in a real browser', () => {
     const [loadId] = views[0]?.split('.') ?? []
     assert.deepEqual(
       views,
-      views.map((_, index) => `${loadId}.${index}`),
+      views.map((_, index) => `${loadId}.${index}.`),
       'pageviews: numbered without a gap',
     )
     assert.deepEqual(

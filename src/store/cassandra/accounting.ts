@@ -11,6 +11,9 @@ const pageViewMsMax = 7 * dayMs
 /** The highest number that says how many events came before it. */
 const sequenceMax = 10_000
 
+/** A page view that the tag has numbered within its load; see tag/pageviews.ts. */
+const numbered = /^(.+)\.(0|[1-9a-f][0-9a-f]{0,3})\.$/s
+
 interface PageView {
   began: number
   /** Sequences, some perhaps twice. */
@@ -45,7 +48,7 @@ export async function accountFor(
     }
     checkKept(pageViews.size, 'page views')
   })
-  for (const { began, numbers } of pageViews.values()) {
+  for (const { began, numbers } of [...pageViews.values(), ...loadsOf(pageViews).values()]) {
     const missing = Math.max(...numbers) + 1 - new Set(numbers).size
     if (missing > 0 && isWithin(began)) dayAt(began).missing += missing
   }
@@ -53,6 +56,23 @@ export async function accountFor(
     for (const { receivedAt, isWaiting } of letters) if (isWaiting) dayAt(receivedAt).rejected++
   }
   return [...days.values()].sort((a, b) => (a.day < b.day ? -1 : 1))
+}
+
+/** Of each load of a page the numbers of its page views: one that is missing whole is one event. */
+function loadsOf(pageViews: ReadonlyMap<string, PageView>): Map<string, PageView> {
+  const loads = new Map<string, PageView>()
+  for (const [key, { began }] of pageViews) {
+    const [, load = '', hex = ''] = numbered.exec(key) ?? []
+    const number = Number.parseInt(hex, 16)
+    if (!(number <= sequenceMax)) continue
+    const known = loads.get(load)
+    if (known === undefined) loads.set(load, { began, numbers: [number] })
+    else {
+      known.began = Math.min(known.began, began)
+      known.numbers.push(number)
+    }
+  }
+  return loads
 }
 
 function addToPageView(pageViews: Map<string, PageView>, row: CqlRow, eventTime: number): void {
