@@ -4,6 +4,7 @@ import { openLogs, openStore } from '../src/cli/backends.ts'
 import { loadConfig } from '../src/config.ts'
 import { openConsumer } from '../src/consume/consume.ts'
 import { systemClock } from '../src/lib/clock.ts'
+import { keepHeapSmall } from '../src/lib/heap.ts'
 import type { Store } from '../src/store/store.ts'
 import { openOneTable } from './one-table.ts'
 
@@ -17,6 +18,7 @@ const { values } = parseArgs({
   options: { records: { type: 'string' }, tables: { type: 'string' } },
 })
 const total = Number(values.records)
+keepHeapSmall()
 const config = await loadConfig({ folder: import.meta.dirname })
 const logs = await openLogs(config)
 const store = values.tables === 'one' ? await openOneTable(config) : await openStore(config)

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import { parseArgs } from 'node:util'
-import { batchRequestBytes, tagRequestBytes } from './requests.ts'
+import { batchRequestBytes, recommendRequestBytes, tagRequestBytes } from './requests.ts'
 
 /**
  * A load generator as a process of its own, on raw sockets so that it costs less than what it
@@ -15,6 +15,7 @@ const { values } = parseArgs({
     connections: { type: 'string', default: '64' },
     rate: { type: 'string', default: '0' },
     batch: { type: 'string', default: '0' },
+    recommend: { type: 'string', default: '0' },
   },
 })
 const port = Number(values.port)
@@ -24,9 +25,10 @@ const rate = Number(values.rate)
 const batch = Number(values.batch)
 
 // Made before the clock runs: the sender's own work must not be what is measured.
-const payloads = Array.from({ length: total }, (_, index) =>
-  batch > 0 ? batchRequestBytes(index, batch) : tagRequestBytes(index),
-)
+const payloads = Array.from({ length: total }, (_, index) => {
+  if (values.recommend !== '0') return recommendRequestBytes()
+  return batch > 0 ? batchRequestBytes(index, batch) : tagRequestBytes(index)
+})
 
 interface Line {
   readonly socket: Socket

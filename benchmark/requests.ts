@@ -102,3 +102,21 @@ export function batchRequestBytes(index: number, events: number): Buffer {
       `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   )
 }
+
+const itemCount = 20_000
+
+/** An item of a shop: popular ones come up more often, and items near each other go together. */
+export function itemNumber(near: number | undefined): number {
+  if (near !== undefined && Math.random() < 0.7) {
+    return (near + 1 + Math.floor(Math.random() * 20)) % itemCount
+  }
+  return Math.floor(itemCount * Math.random() ** 3)
+}
+
+/** The bytes of one request for recommendations, for a session of three items. */
+export function recommendRequestBytes(): Buffer {
+  const first = itemNumber(undefined)
+  const items = [first, itemNumber(first), itemNumber(first)].map((n) => `item=product-${n}`)
+  const path = `/recommendations?${items.join('&')}&limit=20`
+  return Buffer.from(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench\r\n\r\n`)
+}

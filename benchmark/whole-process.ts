@@ -11,7 +11,7 @@ const requests = 60_000
 const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-'))
 const cli = new URL('../src/cli/millrace.ts', import.meta.url).pathname
 const args = [cli, 'start', '--collect-port', '0', '--api-port', '0', '--data', folder]
-const millrace = await processes.startNode(args, /Live view|Demo page/, {
+const millrace = await processes.startNode(args, /Dashboard|Demo page/, {
   MILLRACE_COLLECT_REQUESTS_PER_SECOND_MAX: '0',
 })
 const port = Number(/:(\d+)/.exec(millrace.line)?.[1])

@@ -3,6 +3,7 @@ import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 import { sharedVariable } from '../test/services.ts'
 import { canStart, startScratchServices } from './services/scratch.ts'
+import { hasPython } from './services/venv.ts'
 
 /**
  * Runs the tests: `node script/test.ts [--all] [name part ...]`. Suites whose tools are missing are
@@ -30,9 +31,19 @@ const needs: readonly Need[] = [
     how: 'install Chromium (Debian: apt-get install chromium) or set MILLRACE_CHROMIUM to its path',
   },
   {
+    word: 'airflow',
+    isMet: () => isAll && hasPython(),
+    how: 'install Python 3.11 or 3.12 (Debian: apt-get install python3-venv), then npm run test:all',
+  },
+  {
     word: 'python',
     isMet: () => isAll && existsSync(python),
     how: 'python3 -m venv .venv && .venv/bin/pip install avro==1.12.0, then npm run test:all',
+  },
+  {
+    word: 'spark',
+    isMet: async () => isAll && (await canStart('spark')),
+    how: 'install Java 17, Maven and Python (Debian: apt-get install python3-venv), then npm run test:all',
   },
   {
     word: 'trace',

@@ -10,6 +10,13 @@ import { collectSchema } from './config/collect.ts'
 import { consumeFaults, consumeSchema } from './config/consume.ts'
 import { kafkaFaults, kafkaSchema } from './config/kafka.ts'
 import { logSchema } from './config/log.ts'
+import {
+  mappingFaults,
+  mappingSchema,
+  mappingsSchema,
+  sourceFaults,
+  sourcesSchema,
+} from './config/mapping.ts'
 import { recommendSchema } from './config/recommend.ts'
 import { spoolSchema } from './config/spool.ts'
 import { storeSchema } from './config/store.ts'
@@ -49,6 +56,8 @@ const configSchema = z.strictObject({
   cassandra: cassandraSchema.prefault({}),
   consume: consumeSchema.prefault({}),
   recommend: recommendSchema.prefault({}),
+  sources: sourcesSchema.default({}),
+  mappings: mappingsSchema.default({}),
 })
 
 /** The whole configuration, every setting decided. */
@@ -167,6 +176,17 @@ const kafkaGoesTogether: Rule = ({ kafka }) => kafkaFaults(kafka).join('; ') || 
 const consumeGoesTogether: Rule = ({ consume, log }) =>
   consumeFaults(consume, log.backend).join('; ') || undefined
 
+const sourcesStandApart: Rule = ({ sources, tag }) =>
+  sourceFaults(sources, tag).join('; ') || undefined
+
+const mappingsGoTogether: Rule = ({ mappings, sources, log, kafka }) =>
+  mappingFaults(mappings, sources, { ...kafka, logBackend: log.backend }).join('; ') || undefined
+
+const mappingsNeedATopicOfOurs: Rule = ({ mappings, consume }) =>
+  Object.keys(mappings).length > 0 && consume.recordSchema !== 'event'
+    ? 'mappings write records, and consume.recordSchema says that others do'
+    : undefined
+
 const rules: readonly Rule[] = [
   apiBeyondLoopbackNeedsToken,
   tokenIsLongEnough,
@@ -175,6 +195,9 @@ const rules: readonly Rule[] = [
   kafkaGoesTogether,
   cassandraGoesTogether,
   consumeGoesTogether,
+  sourcesStandApart,
+  mappingsGoTogether,
+  mappingsNeedATopicOfOurs,
 ]
 
 /** True for the names and addresses of this machine alone. */
@@ -194,19 +217,23 @@ function isAddressRange(range: string): boolean {
 
 type Environment = Readonly<Record<string, string | undefined>>
 
+/** Where the configuration file is, or would be. */
+export function configPath({ folder, file, env = process.env }: ConfigSources): string {
+  return resolve(folder, file ?? env['MILLRACE_CONFIG'] ?? 'millrace.config.ts')
+}
+
 async function readConfigFile(sources: ConfigSources, env: Environment): Promise<unknown> {
-  const named = sources.file ?? env['MILLRACE_CONFIG']
-  const path = resolve(sources.folder, named ?? 'millrace.config.ts')
+  const path = configPath({ ...sources, env })
   if (!existsSync(path)) {
-    if (named === undefined) return {}
+    if ((sources.file ?? env['MILLRACE_CONFIG']) === undefined) return {}
     throw invalid([`the file ${path} does not exist`])
   }
   // A configuration file finds `defineConfig` wherever it lies, in a clone that was never built too.
   const hooks = registerHooks({
-    resolve: (specifier, context, next) =>
-      specifier === 'millrace/config'
-        ? { url: import.meta.url, shortCircuit: true }
-        : next(specifier, context),
+    resolve: (specifier, context, next) => {
+      const url = ownModule(specifier)
+      return url === undefined ? next(specifier, context) : { url, shortCircuit: true }
+    },
   })
   try {
     const module = (await import(pathToFileURL(path).href)) as { default?: unknown }
@@ -219,6 +246,14 @@ async function readConfigFile(sources: ConfigSources, env: Environment): Promise
   } finally {
     hooks.deregister()
   }
+}
+
+/** What a configuration file imports of ours: unbuilt in a clone, else what is published. */
+function ownModule(specifier: string): string | undefined {
+  if (specifier === 'millrace/config') return import.meta.url
+  const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'))
+  if (specifier !== 'millrace/mapping') return
+  return new URL(`collect/mapping/mapping${extension}`, import.meta.url).href
 }
 
 function readEnvironment(env: Environment): Record<string, unknown> {
@@ -270,6 +305,7 @@ function describeIssue(issue: z.core.$ZodIssue): string {
 }
 
 function knownKeys(path: readonly PropertyKey[]): string[] {
+  if (path[0] === 'mappings') return Object.keys(mappingSchema.shape)
   const shape = path.length === 0 ? parsedDefaults() : parsedDefaults()[path[0] as keyof Config]
   return Object.keys(shape as object)
 }

@@ -1,5 +1,6 @@
 import { categories, products } from './products.js'
-import { addToBasket, element, formatPrice, linkTo, pictureOf, say, signal } from './shop.js'
+import { fillShelf } from './shelf.js'
+import { cardOf, signal } from './shop.js'
 
 /** The list of products: search, filter, order, and what of it was seen. */
 
@@ -55,29 +56,6 @@ function show(question) {
   document.getElementById('nothing').hidden = shown.length > 0
   watchCards(question)
 }
-
-function cardOf(product) {
-  const { id, name, price, category } = product
-  const link = element('a', { href: linkTo(product) }, name)
-  const add = element('button', { type: 'button', class: 'add', 'data-add': id }, 'Add')
-  add.setAttribute('aria-label', `Add ${name} to the basket`)
-  return element(
-    'li',
-    { class: 'card', 'data-item': id },
-    pictureOf(product),
-    element('h3', {}, link),
-    element('p', { class: 'kind' }, category),
-    element('div', { class: 'buy' }, element('span', { class: 'price' }, formatPrice(price)), add),
-  )
-}
-
-grid.addEventListener('click', (event) => {
-  const id = event.target.closest('[data-add]')?.dataset.add
-  const product = products.find((one) => one.id === id)
-  if (product === undefined) return
-  addToBasket(product, 1)
-  say(`${product.name} is in your basket`)
-})
 
 /**
  * Impressions: a card counts as seen when half of it was in view for a second, once per page view
@@ -178,3 +156,5 @@ form.elements.q.value = asked.phrase
 form.elements.category.value = asked.category
 form.elements.order.value = asked.order
 show(asked)
+// All products are on this page: the shop has no choice of its own.
+void fillShelf([], { products: [], text: '' })

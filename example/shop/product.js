@@ -1,4 +1,5 @@
-import { findProduct } from './products.js'
+import { findProduct, products } from './products.js'
+import { fillShelf } from './shelf.js'
 import { addToBasket, element, formatPrice, pictureOf, quantityMax, say, signal } from './shop.js'
 
 /** One product: opening it is the event `preview`. */
@@ -28,4 +29,6 @@ function open({ id, name, category, price, text }) {
   })
   document.getElementById('product').hidden = false
   signal('preview', { item_id: id, price })
+  const others = products.filter((other) => other.category === category && other.id !== id)
+  void fillShelf([id], { products: others, text: `More in ${category}` })
 }

@@ -97,6 +97,29 @@ export function linkTo(product) {
   return `product.html?item_id=${encodeURIComponent(product.id)}`
 }
 
+/** A product of a list: a picture, a link, a price, and a button that puts it into the basket. */
+export function cardOf(product) {
+  const { id, name, price, category } = product
+  const link = element('a', { href: linkTo(product) }, name)
+  const add = element('button', { type: 'button', class: 'add', 'data-add': id }, 'Add')
+  add.setAttribute('aria-label', `Add ${name} to the basket`)
+  return element(
+    'li',
+    { class: 'card', 'data-item': id },
+    pictureOf(product),
+    element('h3', {}, link),
+    element('p', { class: 'kind' }, category),
+    element('div', { class: 'buy' }, element('span', { class: 'price' }, formatPrice(price)), add),
+  )
+}
+
+document.addEventListener('click', ({ target }) => {
+  const product = findProduct(target.closest('[data-add]')?.dataset.add)
+  if (product === undefined) return
+  addToBasket(product, 1)
+  say(`${product.name} is in your basket`)
+})
+
 let saidTimer
 
 /** Says something that just happened, to the eye and to a screen reader. */

@@ -76,20 +76,26 @@ export interface CountAnswer {
   readonly count: number
 }
 
+/** A counted answer that may lack what was stored a moment ago. */
+export interface DatedAnswer {
+  /** What was stored until then is counted, the rest is being counted; absent where all is. */
+  readonly asOf?: string
+}
+
 /** GET /api/counts */
-export interface CountsAnswer {
+export interface CountsAnswer extends DatedAnswer {
   readonly rows: readonly CountAnswer[]
 }
 
 /** GET /api/uniques */
-export interface UniquesAnswer {
+export interface UniquesAnswer extends DatedAnswer {
   readonly rows: readonly { readonly day: string; readonly parties: number }[]
   /** Different parties in the whole range: less than the sum where parties come back. */
   readonly parties: number
 }
 
 /** GET /api/top-items */
-export interface TopItemsAnswer {
+export interface TopItemsAnswer extends DatedAnswer {
   readonly rows: readonly { readonly itemId: string; readonly count: number }[]
 }
 
@@ -175,6 +181,34 @@ export interface PositionAnswer {
   readonly topic: string
   readonly partition: number
   readonly offset: number
+}
+
+/** GET /api/recommendations/click-through */
+export interface ClickThroughAnswer {
+  readonly rows: readonly {
+    /** Of the impression: UTC, `YYYY-MM-DD`. */
+    readonly day: string
+    readonly model: string
+    /** From 1. */
+    readonly position: number
+    readonly impressions: number
+    /** Impressions that were clicked within 24 hours. */
+    readonly clicks: number
+  }[]
+  /** Clicks in the range without an impression of the same recommendation and item before. */
+  readonly unmatchedClicks: number
+  /** The newest recommendations that were seen. */
+  readonly latest: readonly {
+    readonly recommendationId: string
+    /** ISO 8601. */
+    readonly seenAt: string
+    readonly items: readonly {
+      readonly itemId: string
+      readonly position: number
+      readonly model: string
+      readonly isClicked: boolean
+    }[]
+  }[]
 }
 
 export interface DeadLetterAnswer {
@@ -319,6 +353,8 @@ export interface HealthAnswer {
   readonly duplicates: number | null
   readonly deadLetters: number | null
   readonly storeBytes: number | null
+  /** The store partition with most rows; null where there are none. */
+  readonly fullestBucket: { readonly name: string; readonly rows: number } | null
   readonly liveStreams: number
   /** Where events can be sent, when the same process collects. */
   readonly collectorUrl: string | null

@@ -6,20 +6,25 @@ import type { TakeAlong } from '../export/take-along.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { FlowHealth } from '../query/health.ts'
 import type { QueryStore } from '../query/query.ts'
+import type { ModelService } from '../recommend/model-service.ts'
 import type { RecommendService } from '../recommend/service.ts'
 import { addBackupRoutes } from './backup.ts'
+import { addCheckRoute, addDaysRoute, type CheckParts, type DaysParts } from './check.ts'
 import { addCloseRoute, type CloseParts } from './close.ts'
 import { addEraseRoutes } from './erase.ts'
 import { addExportRoutes, createFileSlot } from './export.ts'
 import { refuseBytes, sendError } from './failure.ts'
 import { createGuard, isLoopback, isReading, securityHeaders } from './guard.ts'
 import { addImportRoutes, type ImportParts } from './import.ts'
+import { addInspectRoutes, harmlessPaths, type Inspected } from './inspect.ts'
 import { createLiveStreams, type LiveEvent, type LiveStreams, liveDefaults } from './live.ts'
 import { addLoginRoutes, createSessions, wantsPage } from './login.ts'
+import { addModelRoutes } from './models.ts'
 import { openPages, publicPaths } from './pages.ts'
 import { addRecommendRoutes } from './recommend.ts'
 import { addReconcileRoute, type ReconcileParts } from './reconcile.ts'
 import { addReplayRoutes, type ReplayParts } from './replay.ts'
+import { addRetainRoute, type RetainParts } from './retain.ts'
 import { addRoutes } from './routes.ts'
 import { openApiDocument } from './schema.ts'
 
@@ -55,10 +60,20 @@ export interface ApiParts extends ReplayParts {
   readonly metrics?: () => Promise<string>
   /** Takes imported rows; without it there is nothing at /api/imports. */
   readonly imports?: ImportParts
+  /** What arrived; without it there is nothing at /inspect. */
+  readonly inspected?: Inspected
   /** Recommends; without it there is nothing at /api/recommendations. */
   readonly recommend?: RecommendService
+  /** The models of the store; without it there is nothing at /api/recommend/models. */
+  readonly models?: ModelService
   /** Closes days; without it there is nothing at /api/close. */
   readonly close?: CloseParts['close']
+  /** Says which days there are; without it there is nothing at /api/days. */
+  readonly days?: DaysParts['days']
+  /** Checks that days are whole; without it there is nothing at /api/check. */
+  readonly check?: CheckParts['check']
+  /** Applies retention; without it there is nothing at /api/retain. */
+  readonly retain?: RetainParts['retain']
   /** Compares log and store; without it there is nothing at /api/reconcile. */
   readonly reconcile?: ReconcileParts['reconcile']
   /** A secret of this run, which the command line reads from the data folder. */
@@ -157,9 +172,8 @@ async function addParts(app: FastifyInstance, context: RouteContext): Promise<vo
     const admission = guard.admit(request.raw)
     const path = pathOf(request)
     if (admission.hasToken || publicPaths.includes(path)) return
-    if (needsToken ? sessions.has(request) : isReading(request.method) || admission.isOwnPage) {
-      return
-    }
+    const isHarmless = isReading(request.method) || harmlessPaths.includes(path)
+    if (needsToken ? sessions.has(request) : isHarmless || admission.isOwnPage) return
     await refuseStranger(request, reply)
   })
   pages.addRoutes(app)
@@ -171,11 +185,18 @@ async function addParts(app: FastifyInstance, context: RouteContext): Promise<vo
   if (parts.close !== undefined) {
     addCloseRoute(app, { close: parts.close, onError }, context.signal)
   }
+  if (parts.days !== undefined) addDaysRoute(app, { days: parts.days })
+  if (parts.check !== undefined) {
+    addCheckRoute(app, { check: parts.check, onError }, context.signal)
+  }
+  if (parts.retain !== undefined) addRetainRoute(app, { retain: parts.retain })
   if (parts.reconcile !== undefined) {
     addReconcileRoute(app, { reconcile: parts.reconcile, onError }, context.signal)
   }
   if (parts.imports !== undefined) addImportRoutes(app, parts.imports)
+  if (parts.inspected !== undefined) await addInspectRoutes(app, parts.inspected, context.signal)
   if (parts.recommend !== undefined) addRecommendRoutes(app, parts.recommend, parts.clock)
+  if (parts.models !== undefined) addModelRoutes(app, parts.models, parts.clock)
 }
 
 function addTakeAlongRoutes(app: FastifyInstance, { parts, onError, signal }: RouteContext): void {

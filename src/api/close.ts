@@ -9,6 +9,8 @@ import { changeSchema, closeBody } from './schema.ts'
 export interface CloseRequest {
   /** UTC, `YYYY-MM-DD`; unset, the days that are due. */
   readonly day?: string
+  /** The last of the days that are due (UTC, `YYYY-MM-DD`); not together with `day`. */
+  readonly until?: string
   /** Aborts when the client goes or the API stops. */
   readonly signal: AbortSignal
 }
@@ -31,8 +33,9 @@ export function addCloseRoute(app: FastifyInstance, parts: CloseParts, ending: A
     'closeLine',
   )
   app.post('/api/close', { schema }, async (request, reply) => {
-    const { day } = request.body as { day?: string }
-    if (day !== undefined) checkDay(day)
+    const { day, until } = request.body as { day?: string; until?: string }
+    if (day !== undefined) checkDay('day', day)
+    if (until !== undefined) checkDay('until', until)
     if (isRunning) throw new MillraceError('close_running', 'one at a time')
     isRunning = true
     const gone = new AbortController()
@@ -42,7 +45,8 @@ export function addCloseRoute(app: FastifyInstance, parts: CloseParts, ending: A
       route: 'POST /api/close',
       run: async (onProgress) => {
         try {
-          return await parts.close({ ...(day !== undefined && { day }), signal }, onProgress)
+          const which = { ...(day !== undefined && { day }), ...(until !== undefined && { until }) }
+          return await parts.close({ ...which, signal }, onProgress)
         } finally {
           isRunning = false
         }
@@ -54,8 +58,8 @@ export function addCloseRoute(app: FastifyInstance, parts: CloseParts, ending: A
 }
 
 /** The schema lets days pass that no month has. */
-function checkDay(day: string): void {
+export function checkDay(name: string, day: string): void {
   const time = Date.parse(`${day}T00:00:00Z`)
   if (!Number.isNaN(time) && dayOf(time) === day) return
-  throw new MillraceError('question_invalid', `day: there is no ${day}`)
+  throw new MillraceError('question_invalid', `${name}: there is no ${day}`)
 }

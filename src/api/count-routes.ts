@@ -1,8 +1,13 @@
 import type { FastifyInstance } from 'fastify'
 import { accountingParameters, askAccounting, parseAccounting } from '../query/accounting.ts'
+import {
+  askClickThrough,
+  clickThroughParameters,
+  parseClickThrough,
+} from '../query/click-through.ts'
 import { askCounts, countsParameters, parseCounts } from '../query/counts.ts'
 import { askFunnel, funnelParameters, parseFunnel } from '../query/funnel.ts'
-import type { ParameterNotes, QueryContext, QueryStore } from '../query/query.ts'
+import type { OnBehind, ParameterNotes, QueryContext, QueryStore } from '../query/query.ts'
 import { askRetention, parseRetention, retentionParameters } from '../query/retention.ts'
 import { askSessions, parseSessions, sessionsParameters } from '../query/sessions.ts'
 import {
@@ -17,6 +22,7 @@ import {
 import { askUniques, parseUniques, uniquesParameters } from '../query/uniques.ts'
 import type {
   AccountingAnswer,
+  ClickThroughAnswer,
   CountriesAnswer,
   CountsAnswer,
   DevicesAnswer,
@@ -51,6 +57,7 @@ export function addCountRoutes(
     ...countsOf(store, context),
     ...topListsOf(store, context),
     ...behaviourOf(store, context),
+    clickThroughOf(store, context),
   ]
   for (const { path, summary, parameters, answerName, answer } of routes) {
     const schema = questionSchema(summary, parameters, answerName)
@@ -60,6 +67,19 @@ export function addCountRoutes(
   }
 }
 
+/** Adds until when an answer has everything, where the store says that it may be behind. */
+async function dated<Answer extends object>(
+  ask: (onBehind: OnBehind) => Promise<Answer>,
+): Promise<Answer & { readonly asOf?: string }> {
+  let oldest = Number.POSITIVE_INFINITY
+  const answer = await ask((asOf) => {
+    oldest = Math.min(oldest, asOf)
+  })
+  return oldest === Number.POSITIVE_INFINITY
+    ? answer
+    : { ...answer, asOf: new Date(oldest).toISOString() }
+}
+
 function countsOf(store: QueryStore, context: QueryContext): readonly CountRoute[] {
   return [
     {
@@ -67,17 +87,18 @@ function countsOf(store: QueryStore, context: QueryContext): readonly CountRoute
       summary: 'Events by day and event type',
       parameters: countsParameters,
       answerName: 'counts',
-      answer: async (text): Promise<CountsAnswer> => ({
-        rows: await askCounts(store, parseCounts(text, context)),
-      }),
+      answer: (text): Promise<CountsAnswer> =>
+        dated(async (onBehind) => ({
+          rows: await askCounts(store, parseCounts(text, context), onBehind),
+        })),
     },
     {
       path: '/api/uniques',
       summary: 'Different parties by day, and in the whole range',
       parameters: uniquesParameters,
       answerName: 'uniques',
-      answer: async (text): Promise<UniquesAnswer> =>
-        askUniques(store, parseUniques(text, context)),
+      answer: (text): Promise<UniquesAnswer> =>
+        dated(async (onBehind) => askUniques(store, parseUniques(text, context), onBehind)),
     },
     {
       path: '/api/accounting',
@@ -103,10 +124,11 @@ function topListsOf(store: QueryStore, context: QueryContext): readonly CountRou
       summary: 'Items with most events',
       parameters: topParameters,
       answerName: 'topItems',
-      answer: async (text): Promise<TopItemsAnswer> => {
-        const rows = await askTop(store, parseTop(text, context, 'itemId'))
-        return { rows: rows.map(({ value, count }) => ({ itemId: value, count })) }
-      },
+      answer: (text): Promise<TopItemsAnswer> =>
+        dated(async (onBehind) => {
+          const rows = await askTop(store, parseTop(text, context, 'itemId'), onBehind)
+          return { rows: rows.map(({ value, count }) => ({ itemId: value, count })) }
+        }),
     },
     {
       path: '/api/top-pages',
@@ -187,4 +209,25 @@ function behaviourOf(store: QueryStore, context: QueryContext): readonly CountRo
       }),
     },
   ]
+}
+
+function clickThroughOf(store: QueryStore, context: QueryContext): CountRoute {
+  return {
+    path: '/api/recommendations/click-through',
+    summary: 'Recommended items that were seen and clicked, by day, model and position',
+    parameters: clickThroughParameters,
+    answerName: 'clickThrough',
+    answer: async (text): Promise<ClickThroughAnswer> => {
+      const answer = await askClickThrough(store, parseClickThrough(text, context))
+      const { rows, unmatchedClicks, latest } = answer
+      return {
+        rows,
+        unmatchedClicks,
+        latest: latest.map(({ seenAt, ...rest }) => ({
+          ...rest,
+          seenAt: new Date(seenAt).toISOString(),
+        })),
+      }
+    },
+  }
 }

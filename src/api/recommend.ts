@@ -1,10 +1,20 @@
+import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { parseIdentifier } from '../event/identity.ts'
 import type { Clock } from '../lib/clock.ts'
-import { invalid, type ParameterNotes, quote } from '../query/query.ts'
+import {
+  invalid,
+  type ParameterNotes,
+  parseRange,
+  quote,
+  rangeParameters,
+  readParameters,
+} from '../query/query.ts'
 import {
   parseRecommend,
   partyRecommendParameters,
+  type RecommendQuestion,
+  readRecommendBody,
   recommendParameters,
 } from '../recommend/question.ts'
 import type { RecommendService } from '../recommend/service.ts'
@@ -13,8 +23,9 @@ import type {
   NeighboursAnswer,
   RecommendationsAnswer,
   RecommendBuildAnswer,
+  StoredSessionAnswer,
 } from './recommend-answer.ts'
-import { buildBody, hideBody, unhideBody } from './recommend-answer.ts'
+import { buildBody, hideBody, recommendBody, unhideBody } from './recommend-answer.ts'
 import { queryTextOf, sendJson } from './reply.ts'
 import { changeSchema, questionSchema } from './schema.ts'
 
@@ -36,15 +47,23 @@ export function addRecommendRoutes(
     partyRecommendParameters,
     'recommendations',
   )
-  app.get('/api/recommendations', { schema }, async (request, reply) => {
-    const given = parseRecommend(queryTextOf(request), partyRecommendParameters)
+  const answerTo = async (given: RecommendQuestion): Promise<string> => {
     const { partyId } = given
     const question =
       partyId === undefined ? given : { ...given, partyId: parseIdentifier(partyId) ?? partyId }
     const answer: RecommendationsAnswer = await service.recommend(question)
-    return sendJson(reply, JSON.stringify(answer))
+    return JSON.stringify(answer)
+  }
+  app.get('/api/recommendations', { schema }, async (request, reply) => {
+    const given = parseRecommend(queryTextOf(request), partyRecommendParameters)
+    return sendJson(reply, await answerTo(given))
   })
+  const posted = changeSchema('The same, for many items', recommendBody, 'recommendations')
+  app.post('/api/recommendations', { schema: posted }, async (request, reply) =>
+    sendJson(reply, await answerTo(readRecommendBody(request.body, ['party']))),
+  )
   addModelRoutes(app, service)
+  addSessionsRoute(app, service, clock)
   addHiddenRoutes(app, service, clock)
 }
 
@@ -71,6 +90,31 @@ function addModelRoutes(app: FastifyInstance, service: RecommendService): void {
   app.post('/api/recommend/build', { schema }, async (_request, reply) => {
     const answer: RecommendBuildAnswer = await service.build()
     return sendJson(reply, JSON.stringify(answer))
+  })
+}
+
+/** A line for each session, without its party: what an evaluation in another process reads. */
+function addSessionsRoute(app: FastifyInstance, service: RecommendService, clock: Clock): void {
+  const schema = questionSchema(
+    'Sessions with items as NDJSON, in the order in which they ended; bots are left out',
+    rangeParameters,
+    'storedSession',
+  )
+  app.get('/api/recommend/sessions', { schema }, async (request, reply) => {
+    const parameters = readParameters(queryTextOf(request), rangeParameters)
+    const sessions = service.sessions(parseRange(parameters, clock()))[Symbol.asyncIterator]()
+    // An error before the first line still has its status.
+    const first = await sessions.next()
+    const lines = async function* (): AsyncGenerator<string, void, undefined> {
+      for (let next = first; next.done !== true; next = await sessions.next()) {
+        const answer: StoredSessionAnswer = next.value
+        yield `${JSON.stringify(answer)}\n`
+      }
+    }
+    return reply
+      .header('cache-control', 'no-store')
+      .type('application/x-ndjson; charset=utf-8')
+      .send(Readable.from(lines()))
   })
 }
 

@@ -123,6 +123,7 @@ export function renderHealth(health: Health, frame: HealthFrame): string {
     duplicates: store?.duplicates ?? null,
     deadLetters: store?.deadLetters ?? null,
     storeBytes: store?.bytes ?? null,
+    fullestBucket: store?.fullestBucket ?? null,
     liveStreams: frame.liveStreams,
     collectorUrl: health.collectorUrl,
     version: frame.version,

@@ -47,12 +47,14 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   )
   const { metrics } = parts
   if (metrics === undefined) return
-  app.get('/api/metrics', { schema: { hide: true } }, async (_request, reply) =>
-    reply
-      .header('cache-control', 'no-store')
-      .type('text/plain; version=0.0.4; charset=utf-8')
-      .send(await metrics()),
-  )
+  for (const path of ['/metrics', '/api/metrics']) {
+    app.get(path, { schema: { hide: true } }, async (_request, reply) =>
+      reply
+        .header('cache-control', 'no-store')
+        .type('text/plain; version=0.0.4; charset=utf-8')
+        .send(await metrics()),
+    )
+  }
 }
 
 function addEvents(app: FastifyInstance, context: RouteContext, query: QueryContext): void {

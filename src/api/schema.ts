@@ -2,34 +2,26 @@ import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import { errorTable } from '../event/error.ts'
 import type { ParameterNotes } from '../query/query.ts'
 import type * as Answer from './answer.ts'
+import { inspectSchemas } from './inspect-answer.ts'
 import { recommendSchemas } from './recommend-answer.ts'
+import {
+  count,
+  countOrNull,
+  dated,
+  flag,
+  type JsonSchema,
+  list,
+  numberOrNull,
+  object,
+  text,
+  textOrNull,
+  time,
+  timeOrNull,
+} from './shape.ts'
 
 /** The shapes of answer.ts as JSON Schema, for /api/openapi.json; and what bodies must be. */
 
-export type JsonSchema = Readonly<Record<string, unknown>>
-
-const text: JsonSchema = { type: 'string' }
-const textOrNull: JsonSchema = { type: ['string', 'null'] }
-const time: JsonSchema = { type: 'string', format: 'date-time' }
-const timeOrNull: JsonSchema = { type: ['string', 'null'], format: 'date-time' }
-const flag: JsonSchema = { type: 'boolean' }
-const numberOrNull: JsonSchema = { type: ['number', 'null'] }
-const count: JsonSchema = { type: 'integer', minimum: 0 }
-const countOrNull: JsonSchema = { type: ['integer', 'null'], minimum: 0 }
-
-/** An object with exactly the members of `Shape`; the compiler holds the two together. */
-function object<Shape>(properties: Readonly<Record<keyof Shape, JsonSchema>>): JsonSchema {
-  return {
-    type: 'object',
-    required: Object.keys(properties),
-    properties,
-    additionalProperties: false,
-  }
-}
-
-function list(items: JsonSchema): JsonSchema {
-  return { type: 'array', items }
-}
+export type { JsonSchema } from './shape.ts'
 
 const agent = object<Answer.AgentAnswer>({
   name: textOrNull,
@@ -166,12 +158,14 @@ const erasure = object<Answer.ErasureAnswer>({
 export const answerSchemas = {
   event,
   events: object<Answer.EventsAnswer>({ events: list(event), next }),
-  counts: rowsOf<Answer.CountAnswer>({ day, eventType: text, count }),
-  uniques: object<Answer.UniquesAnswer>({
-    rows: list(object<RowOf<Answer.UniquesAnswer>>({ day, parties: count })),
-    parties: { ...count, description: 'Different parties in the whole range' },
-  }),
-  topItems: topRows<keyof RowOf<Answer.TopItemsAnswer>>('itemId'),
+  counts: dated(rowsOf<Answer.CountAnswer>({ day, eventType: text, count })),
+  uniques: dated(
+    object<Omit<Answer.UniquesAnswer, 'asOf'>>({
+      rows: list(object<RowOf<Answer.UniquesAnswer>>({ day, parties: count })),
+      parties: { ...count, description: 'Different parties in the whole range' },
+    }),
+  ),
+  topItems: dated(topRows<keyof RowOf<Answer.TopItemsAnswer>>('itemId')),
   topPages: topRows<keyof RowOf<Answer.TopPagesAnswer>>('page'),
   topReferrers: topRows<keyof RowOf<Answer.TopReferrersAnswer>>('referrer'),
   countries: topRows<keyof RowOf<Answer.CountriesAnswer>>('country'),
@@ -245,11 +239,16 @@ export const answerSchemas = {
     duplicates: countOrNull,
     deadLetters: countOrNull,
     storeBytes: countOrNull,
+    fullestBucket: {
+      ...object<NonNullable<Answer.HealthAnswer['fullestBucket']>>({ name: text, rows: count }),
+      type: ['object', 'null'],
+    },
     liveStreams: count,
     collectorUrl: textOrNull,
     version: text,
     now: time,
   }),
+  ...inspectSchemas(event, error),
   ...recommendSchemas,
   error: object<Answer.ErrorAnswer>({ error }),
 } as const satisfies Record<string, JsonSchema>
@@ -288,6 +287,7 @@ export const closeBody: JsonSchema = {
       type: 'string',
       pattern: '^\\d{4}-\\d\\d-\\d\\d$',
     },
+    until: { ...text, description: 'UTC; of the days that are over those up to this one' },
   },
 }
 

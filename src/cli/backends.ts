@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Config } from '../config.ts'
 import type { ForeignRecords } from '../consume/foreign.ts'
 import type { MillraceError } from '../event/error.ts'
-import { eventRecordSchema, rejectionRecordSchema } from '../event/record.ts'
+import { rejectionRecordSchema } from '../event/record.ts'
 import { dayMs } from '../lib/clock.ts'
 import { type EmbeddedLogOptions, openEmbeddedLog } from '../log/embedded/embedded.ts'
 import { segmentAgeMs } from '../log/embedded/retention.ts'
@@ -22,6 +22,7 @@ import {
 import { openEmbeddedStore } from '../store/embedded/embedded.ts'
 import type { HistorySource, HistoryTarget } from '../store/history.ts'
 import type { Store } from '../store/store.ts'
+import { schemaTopicsOf, writtenSchemasOf } from './mappings.ts'
 import { foreignRecordsOf } from './record-schema.ts'
 
 /** The only place that knows which backend is in use. */
@@ -73,7 +74,9 @@ export async function openLogs(config: Config): Promise<Logs> {
   const events = await openLog(config, 'events', maxBytes * (1 - rejectedShare), foreign)
   try {
     // A registry has the schemas of others under the topic's name: ours would be one of theirs.
-    if (foreign === undefined) await events.addSchema(eventRecordSchema.text)
+    if (foreign?.schemaText === undefined) {
+      for (const text of writtenSchemasOf(config)) await events.addSchema(text)
+    }
     const rejected = await openLog(config, 'rejected', maxBytes * rejectedShare)
     await rejected.addSchema(rejectionRecordSchema.text)
     return {
@@ -100,7 +103,7 @@ export async function openLog(
   const { data, log, kafka } = config
   switch (log.backend) {
     case 'kafka':
-      return openConfiguredLog(kafka, log, topic, foreign?.schemaText)
+      return openConfiguredLog(kafka, log, topic, foreign?.schemaText, schemaTopicsOf(config))
     case 'embedded':
       return openEmbeddedLog({
         ...log,
@@ -221,6 +224,16 @@ export async function openStore({ data, store, cassandra }: Config): Promise<Sto
       return openConfiguredStore(cassandra, store)
     case 'embedded':
       return openEmbeddedStore({ ...store, folder: join(data, 'store') })
+  }
+}
+
+/** True when any number of processes may have the store open at once. */
+export function isStoreShared({ store }: Config): boolean {
+  switch (store.backend) {
+    case 'cassandra':
+      return true
+    case 'embedded':
+      return false
   }
 }
 

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { MillraceError } from '../event/error.ts'
@@ -7,13 +7,19 @@ import { type CommonFlags, configOf, createCommand } from './options.ts'
 import { createProgressBar } from './terminal.ts'
 import { writeWholeFile } from './whole-file.ts'
 
+interface BackupFlags extends CommonFlags {
+  readonly force?: boolean
+}
+
 /** `millrace backup`: the store of the running system as one tar file. */
 export function backupCommand(): Command {
   return createCommand('backup', 'Write a backup of the running system into a tar file')
     .argument('<path>', 'the file to write, or a folder that gets one named by the time')
-    .action(async (path: string, flags: CommonFlags) => {
+    .option('--force', 'write over a file that is there')
+    .action(async (path: string, flags: BackupFlags) => {
       const api = await connectApi(await configOf(flags))
       const file = fileOf(path, new Date())
+      if (flags.force !== true && existsSync(file)) throw new MillraceError('file_exists', file)
       const { chunks, total } = await api.bytes('/api/backup')
       const bar = createProgressBar('bytes')
       let done = 0

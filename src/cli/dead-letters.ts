@@ -3,7 +3,7 @@ import type { DeadLettersAnswer, DeadLettersReplayAnswer, PositionAnswer } from 
 import { MillraceError } from '../event/error.ts'
 import { type ApiClient, connectApi } from './client.ts'
 import { type CommonFlags, configOf, createCommand, parseInteger } from './options.ts'
-import { printOut } from './terminal.ts'
+import { printable, printOut } from './terminal.ts'
 
 interface ListFlags extends CommonFlags {
   readonly limit: number
@@ -34,6 +34,10 @@ function listCommand(): Command {
       const query = new URLSearchParams({ limit: String(flags.limit) })
       if (flags.code !== undefined) query.set('code', flags.code)
       const { deadLetters } = await api.json<DeadLettersAnswer>(`/api/dead-letters?${query}`)
+      if (deadLetters.length === 0 && flags.json !== true) {
+        const which = flags.code === undefined ? '' : ` with the code ${printable(flags.code)}`
+        await printOut(`no dead letters${which}\n`)
+      }
       for (const letter of deadLetters) {
         const place = placeOf(letter.position)
         const state = letter.replayedAt !== null ? 'replayed' : letter.replayable ? 'open' : 'final'

@@ -5,6 +5,8 @@ import type { CountsAnswer, ErasuresAnswer, EventsAnswer, HealthAnswer } from '.
 import type { Config } from '../config.ts'
 import { toError } from '../lib/assert.ts'
 import { dayMs, dayOf, hourMs, minuteMs } from '../lib/clock.ts'
+import { waitMs } from '../lib/retry.ts'
+import { bucketRowsMax } from '../store/health.ts'
 import { type ApiClient, connectOwner } from './client.ts'
 import { type Finding, failing, fine, warning } from './doctor-finding.ts'
 import { readOwner } from './owner.ts'
@@ -30,6 +32,8 @@ export async function* checkRunning(config: Config): AsyncGenerator<Finding, voi
   }
   yield fine('owner', `${named}, version ${health.version}`)
   yield* judgeHealth(health)
+  yield* judgeBucket(health)
+  if (health.consumer === 'elsewhere' && health.lag !== null) yield await checkOthers(api, health)
   yield* checkCollector(health.collectorUrl)
   yield* checkProxies(config, api)
   yield* checkErasures(api, Date.parse(health.now))
@@ -43,7 +47,11 @@ export function* judgeHealth(health: HealthAnswer): Generator<Finding> {
   const { problem, lag, consumer, lastStoredAt, now, deadLetters } = health
   if (problem === null) yield fine('health', 'events are taken and stored')
   else yield failing('health', problem, 'Until it is mended, events wait on the log')
-  if (consumer === 'stopped') {
+  // What other processes do has to be watched for a while: see checkOthers.
+  if (consumer === 'elsewhere') {
+    if (lag === null)
+      yield failing('consumer', 'nobody knows what is stored', 'See the line health')
+  } else if (consumer === 'stopped') {
     yield failing(
       'consumer',
       'nobody moves events from the log into the store',
@@ -56,11 +64,7 @@ export function* judgeHealth(health: HealthAnswer): Generator<Finding> {
       'See the line health',
     )
   } else if (lag > lagMax) {
-    yield warning(
-      'consumer',
-      `${lag} records are not stored yet`,
-      'Wait; if it grows, run the collector on a machine of its own',
-    )
+    yield behind(lag)
   } else yield fine('consumer', `${lag} records wait to be stored`)
   yield judgeNewest(lastStoredAt, now)
   if ((deadLetters ?? 0) === 0) yield fine('dead letters', 'none')
@@ -69,6 +73,63 @@ export function* judgeHealth(health: HealthAnswer): Generator<Finding> {
       'dead letters',
       `${deadLetters} requests or records could not be stored`,
       'millrace dead-letters list says why; replay tries them again',
+    )
+  }
+}
+
+/** How long others may store nothing while there is something to store: a rebalance takes seconds. */
+const othersWaitMs = 15_000
+const othersLookMs = 1_000
+
+/** Whether other processes store what is on the log, which only shows in what becomes of it. */
+async function checkOthers(api: ApiClient, first: HealthAnswer): Promise<Finding> {
+  const deadline = performance.now() + othersWaitMs
+  let latest = first
+  while (!isMoving(first, latest) && performance.now() < deadline) {
+    await waitMs(othersLookMs)
+    latest = await api.health<HealthAnswer>('/api/health')
+  }
+  return judgeOthers(first, latest)
+}
+
+function isMoving(first: HealthAnswer, latest: HealthAnswer): boolean {
+  if (latest.lag === null || latest.lag === 0) return true
+  return latest.lastStoredAt !== first.lastStoredAt || latest.lag < (first.lag ?? 0)
+}
+
+/** What two looks, some time apart, say about consumers that are processes of their own. */
+export function judgeOthers(first: HealthAnswer, latest: HealthAnswer): Finding {
+  const { lag } = latest
+  if (!isMoving(first, latest)) {
+    return failing(
+      'consumer',
+      `${lag} records wait, and nobody moves them from the log into the store`,
+      'Is a millrace consume running, with the same settings of log, group and store?',
+    )
+  }
+  if (lag === null || lag > lagMax) return behind(lag)
+  return fine('consumer', `others store; ${lag} records wait`)
+}
+
+function behind(lag: number | null): Finding {
+  return warning(
+    'consumer',
+    `${lag ?? 'an unknown number of'} records are not stored yet`,
+    'Wait; if it grows, run another millrace consume, or the collector on a machine of its own',
+  )
+}
+
+/** Whether a partition of the store has grown too large; nothing where there are none. */
+export function* judgeBucket({ fullestBucket }: HealthAnswer): Generator<Finding> {
+  if (fullestBucket === null) return
+  const { name, rows } = fullestBucket
+  const text = `the fullest is ${name} with ${rows} rows`
+  if (rows <= bucketRowsMax) yield fine('buckets', text)
+  else {
+    yield warning(
+      'buckets',
+      `${text}, where ${bucketRowsMax} are the most`,
+      'Set cassandra.expectedEventsPerDay: it decides the layout of the days to come',
     )
   }
 }

@@ -9,7 +9,7 @@ import { waitMs } from '../lib/retry.ts'
 import { type ApiClient, connectApi } from './client.ts'
 import { type CommonFlags, configOf, createCommand } from './options.ts'
 import { queryOf } from './question.ts'
-import { createProgressBar, printOut } from './terminal.ts'
+import { createProgressBar, printOut, quantity } from './terminal.ts'
 import { writeWholeFile } from './whole-file.ts'
 
 interface ExportFlags extends CommonFlags {
@@ -17,7 +17,7 @@ interface ExportFlags extends CommonFlags {
   readonly last?: string
   readonly from?: string
   readonly to?: string
-  readonly format: ExportFormat
+  readonly format?: ExportFormat
   readonly out?: string
   readonly bots: string
 }
@@ -30,9 +30,9 @@ export function exportCommand(): Command {
     .option('--from <day>', 'first day (YYYY-MM-DD, UTC) or instant')
     .option('--to <day>', 'last day or instant')
     .addOption(
-      new Option('--format <format>', 'the form of the files')
-        .choices(exportFormats)
-        .makeOptionMandatory(),
+      new Option('--format <format>', 'the form of the files (default: as --out ends)').choices(
+        exportFormats,
+      ),
     )
     .option(
       '--out <path>',
@@ -48,7 +48,13 @@ Parquet is written as OUT/day=YYYY-MM-DD/part-0.parquet, which Spark and DuckDB 
 CSV is data, not a sheet: values stay as visitors sent them, also those that begin with = or @. A
 spreadsheet must be told to import the columns as text.`,
     )
-    .action(async (flags: ExportFlags) => {
+    .action(async (flags: ExportFlags, command: Command) => {
+      const format = flags.format ?? formatOf(flags.out)
+      if (format === undefined) {
+        command.error(
+          `error: give --format (${exportFormats.join(', ')}), or an --out that ends so`,
+        )
+      }
       const api = await connectApi(await configOf(flags))
       const { day, last, from, to, bots } = flags
       const span = {
@@ -57,9 +63,13 @@ spreadsheet must be told to import the columns as text.`,
         ...(from && { from }),
         ...(to && { to }),
       }
-      if (flags.format === 'parquet') await exportDays(api, { ...span, bots }, flags.out)
-      else await exportStream(api, { ...span, bots }, flags)
+      if (format === 'parquet') await exportDays(api, { ...span, bots }, flags.out)
+      else await exportStream(api, { ...span, bots }, format, flags.out)
     })
+}
+
+function formatOf(out = ''): ExportFormat | undefined {
+  return exportFormats.find((format) => out.toLowerCase().endsWith(`.${format}`))
 }
 
 type Span = Readonly<Record<string, string>>
@@ -101,7 +111,7 @@ async function exportDays(api: ApiClient, span: Span, out = 'export'): Promise<v
     bar.update(done, total)
   }
   bar.end()
-  process.stderr.write(`${done.toLocaleString('en')} events of ${days.size} days in ${out}\n`)
+  process.stderr.write(`${quantity(done, 'event')} of ${quantity(days.size, 'day')} in ${out}\n`)
 }
 
 const waitsMax = 600
@@ -122,7 +132,8 @@ async function whenFree<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
 async function exportStream(
   api: ApiClient,
   span: Span,
-  { format, out }: ExportFlags,
+  format: ExportFormat,
+  out: string | undefined,
 ): Promise<void> {
   const { chunks } = await api.bytes(pathOf(span, format))
   if (out === undefined || out === '-') {
@@ -136,7 +147,7 @@ async function exportStream(
     : out
   await writeWholeFile(file, withBar(chunks, total, bar, format === 'csv'))
   bar.end()
-  process.stderr.write(`${total.toLocaleString('en')} events in ${file}\n`)
+  process.stderr.write(`${quantity(total, 'event')} in ${file}\n`)
 }
 
 /** Lines are counted as they pass; a quoted field of CSV may have some, so the bar stops at its end. */

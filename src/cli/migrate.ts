@@ -30,7 +30,7 @@ import {
 import { createLifecycle, type Lifecycle } from './lifecycle.ts'
 import { type CommonFlags, configOf, createCommand } from './options.ts'
 import { printRows } from './table.ts'
-import { createProgressBar, logLine, printable } from './terminal.ts'
+import { createProgressBar, logLine, printable, quantity } from './terminal.ts'
 
 interface MigrateFlags extends CommonFlags {
   readonly to: (typeof historyTargets)[number]
@@ -160,7 +160,7 @@ async function introduceLogs(
     for (const log of [logs.events, logs.rejected]) {
       for (const name of schemas) {
         const text = (await old.events.schema(name)) ?? (await old.rejected.schema(name))
-        if (text !== undefined && logs.foreign === undefined) await log.addSchema(text)
+        if (text !== undefined && logs.foreign?.schemaText === undefined) await log.addSchema(text)
       }
       const { identity, topic } = log
       if ((await store.logs(topic)).includes(identity)) continue
@@ -202,7 +202,10 @@ function checkComparison({ missing, samples }: Comparison): void {
   if (missing === 0) return
   const named = samples.map(({ eventId, partyId }) => printable(`${eventId} of ${partyId}`))
   const more = missing > named.length ? `, and ${missing - named.length} more` : ''
-  throw new MillraceError('migrate_differs', `${missing} events are missing: ${named}${more}`)
+  throw new MillraceError(
+    'migrate_differs',
+    `${quantity(missing, 'event')} missing: ${named}${more}`,
+  )
 }
 
 function printSummary(
@@ -210,10 +213,10 @@ function printSummary(
   letters: number,
   { more }: Comparison,
 ): void {
-  const count = (value: number): string => value.toLocaleString('en')
-  const before = daysBefore === 0 ? '' : ` (${count(daysBefore)} of them by an earlier run)`
-  const others = more === 0 ? '' : `; ${count(more)} events there are from elsewhere`
+  const before =
+    daysBefore === 0 ? '' : ` (${daysBefore.toLocaleString('en')} of them by an earlier run)`
+  const others = more === 0 ? '' : `; ${quantity(more, 'event')} there from elsewhere`
   process.stdout.write(
-    `${count(events)} events of ${count(days)} days${before}, ${count(repeats)} repeats and ${count(letters)} dead letters are there${others}\n`,
+    `there now: ${quantity(events, 'event')} of ${quantity(days, 'day')}${before}, ${quantity(repeats, 'repeat')} and ${quantity(letters, 'dead letter')}${others}\n`,
   )
 }

@@ -32,9 +32,13 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   restore: async () => (await import('./restore.ts')).restoreCommand(),
   doctor: async () => (await import('./doctor.ts')).doctorCommand(),
   close: async () => (await import('./close.ts')).closeCommand(),
+  check: async () => (await import('./check.ts')).checkCommand(),
+  retain: async () => (await import('./retain.ts')).retainCommand(),
+  mapping: async () => (await import('./mapping.ts')).mappingCommand(),
   import: async () => (await import('./import.ts')).importCommand(),
   recommend: async () => (await import('./recommend.ts')).recommendCommand(),
   simulate: async () => (await import('./simulate.ts')).simulateCommand(),
+  types: async () => (await import('./types.ts')).typesCommand(),
   migrate: async () => (await import('./migrate.ts')).migrateCommand(),
   reconcile: async () => (await import('./reconcile.ts')).reconcileCommand(),
 }

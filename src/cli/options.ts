@@ -25,6 +25,7 @@ export function createCommand(name: string, description: string): Command {
     .option('--config <file>', 'configuration file (default: millrace.config.ts, if it is there)')
     .option('--data <folder>', 'folder of log and store (MILLRACE_DATA, default ./data)')
     .option('--set <setting=value>', 'any setting, such as collect.address=none', collectSetting)
+    .showHelpAfterError('(the same command with --help shows its options)')
     .exitOverride()
 }
 

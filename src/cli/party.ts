@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { EventAnswer } from '../api/answer.ts'
 import { connectApi } from './client.ts'
 import { type CommonFlags, configOf, createCommand } from './options.ts'
-import { printable, printOut } from './terminal.ts'
+import { printable, printOut, quantity } from './terminal.ts'
 import { writeWholeFile } from './whole-file.ts'
 
 interface PartyFlags extends CommonFlags {
@@ -55,5 +55,10 @@ function describe(line: PartyLine): string {
     return printable(`${line.deadLetter.receivedAt}  dead letter  ${line.deadLetter.code}`)
   }
   const { events, repeats, claims, deadLetters } = line.stored
-  return `${events} events, ${repeats} repeats, ${claims} kept times, ${deadLetters} dead letters that name it`
+  return [
+    quantity(events, 'event'),
+    quantity(repeats, 'repeat'),
+    quantity(claims, 'kept time'),
+    `${quantity(deadLetters, 'dead letter')} that name${deadLetters === 1 ? 's' : ''} it`,
+  ].join(', ')
 }

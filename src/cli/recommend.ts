@@ -1,45 +1,27 @@
-import { type Command, Option } from 'commander'
-import type {
-  HiddenItemsAnswer,
-  NeighboursAnswer,
-  RecommendBuildAnswer,
-} from '../api/recommend-answer.ts'
-import { compareModels } from '../recommend/compare.ts'
-import type { EvaluateRow, Protocol } from '../recommend/evaluate.ts'
-import { readSessions } from '../recommend/session-file.ts'
+import type { Command } from 'commander'
+import type { HiddenItemsAnswer, NeighboursAnswer } from '../api/recommend-answer.ts'
 import { connectApi } from './client.ts'
 import { type CommonFlags, configOf, createCommand, parseInteger } from './options.ts'
-import { formatTable, printRows } from './table.ts'
-import { printOut } from './terminal.ts'
+import { aggregatesCommand } from './recommend-aggregates.ts'
+import { clicksCommand } from './recommend-clicks.ts'
+import { evaluateCommand } from './recommend-evaluate.ts'
+import { buildCommand, modelsCommand, publishCommand } from './recommend-models.ts'
+import { printRows } from './table.ts'
 
 /** `millrace recommend`: build, look into, evaluate the models; hide items. */
 export function recommendCommand(): Command {
   const command = createCommand('recommend', 'Build, look into and evaluate recommendations')
   return command
     .addCommand(buildCommand())
+    .addCommand(modelsCommand())
+    .addCommand(publishCommand())
+    .addCommand(aggregatesCommand())
     .addCommand(showCommand())
     .addCommand(evaluateCommand())
+    .addCommand(clicksCommand())
     .addCommand(hideCommand())
     .addCommand(unhideCommand())
     .addCommand(hiddenCommand())
-}
-
-function buildCommand(): Command {
-  return createCommand('build', 'Read the store and build the models anew').action(
-    async (flags: CommonFlags) => {
-      const api = await connectApi(await configOf(flags))
-      const init = { method: 'POST', body: '{}' }
-      const { sessions, clicks, items, milliseconds } = await api.json<RecommendBuildAnswer>(
-        '/api/recommend/build',
-        init,
-      )
-      const counts = [sessions, clicks, items].map((count) => count.toLocaleString('en'))
-      const [sessionText, clickText, itemText] = counts
-      await printOut(
-        `${sessionText} sessions with ${clickText} clicks on ${itemText} items in ${milliseconds} ms\n`,
-      )
-    },
-  )
 }
 
 interface ShowFlags extends CommonFlags {
@@ -68,69 +50,6 @@ function showCommand(): Command {
       ]
       await printRows(rows, columns, flags)
     })
-}
-
-interface EvaluateFlags extends CommonFlags {
-  readonly train: string
-  readonly test: string
-  readonly protocol: Protocol | 'both'
-  readonly json?: boolean
-}
-
-const evaluateHelp = `
-Files are SessionId<TAB>ItemId<TAB>Time, or the items of one session a line; a test file may also
-have prefix<TAB>target lines. Names that end in .gz are unpacked.
-keep: the next click, which may be the current item again. nodup: repeats are removed and the
-current item is not returned. Intervals are 95 %, from 1,000 bootstrap samples of the test sessions.`
-
-function evaluateCommand(): Command {
-  const protocol = new Option('--protocol <protocol>', 'what counts as foreseen')
-    .choices(['keep', 'nodup', 'both'])
-    .default('both')
-  return createCommand('evaluate', 'Compare the models on files of sessions')
-    .requiredOption('--train <file>', 'sessions to learn from')
-    .requiredOption('--test <file>', 'sessions to foresee, every next click of them')
-    .addOption(protocol)
-    .option('--json', 'print JSON')
-    .addHelpText('after', evaluateHelp)
-    .action(async (flags: EvaluateFlags) => {
-      const training = await readSessions(flags.train)
-      const test = await readSessions(flags.test)
-      const protocols = flags.protocol === 'both' ? (['keep', 'nodup'] as const) : [flags.protocol]
-      const { rows, chosen } = await compareModels(training, test, protocols)
-      if (flags.json === true) {
-        await printOut(`${JSON.stringify({ rows, chosen })}\n`)
-        return
-      }
-      await printOut(formatTable(rows, evaluateColumns))
-      for (const [name, options] of Object.entries(chosen)) {
-        const values = Object.entries(options).map(([option, value]) => `${option} ${value}`)
-        await printOut(
-          `\nsession-knn, ${name}, chosen on the training data: ${values.join(', ')}\n`,
-        )
-      }
-    })
-}
-
-const evaluateColumns = [
-  { title: 'protocol', value: (row: EvaluateRow) => row.protocol },
-  { title: 'model', value: (row: EvaluateRow) => row.model },
-  { title: 'predictions', value: (row: EvaluateRow) => row.predictions },
-  { title: 'HR@20', value: (row: EvaluateRow) => fixed(row.hr20) },
-  { title: '95 %', value: (row: EvaluateRow) => span(row.hr20Low, row.hr20High) },
-  { title: 'MRR@20', value: (row: EvaluateRow) => fixed(row.mrr20) },
-  { title: '95 %', value: (row: EvaluateRow) => span(row.mrr20Low, row.mrr20High) },
-  { title: 'coverage', value: (row: EvaluateRow) => fixed(row.coverage20) },
-  { title: 'popularity', value: (row: EvaluateRow) => fixed(row.popularity20) },
-  { title: 'p90 µs', value: (row: EvaluateRow) => row.p90Micros },
-]
-
-function fixed(value: number): string {
-  return value.toFixed(3)
-}
-
-function span(low: number, high: number): string {
-  return `${fixed(low)}–${fixed(high)}`
 }
 
 interface HideFlags extends CommonFlags {

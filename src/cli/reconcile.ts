@@ -12,7 +12,7 @@ import { openLogs, openStore } from './backends.ts'
 import { type ApiClient, connectOwner, errorOfAnswer } from './client.ts'
 import { createLifecycle } from './lifecycle.ts'
 import { type CommonFlags, configOf, createCommand } from './options.ts'
-import { createProgressBar, printable, printOut } from './terminal.ts'
+import { createProgressBar, printable, printOut, quantity } from './terminal.ts'
 
 interface ReconcileFlags extends CommonFlags {
   readonly from?: number
@@ -120,14 +120,14 @@ function summaryOf(result: ReconcileResultAnswer): string {
   const { read, row, repeat, deadLetter, erased, expired, missing, waiting, complete } = result
   const count = (value: number): string => value.toLocaleString('en')
   const parts = [
-    `${count(row)} rows`,
-    `${count(repeat)} repeats`,
-    `${count(deadLetter)} dead letters`,
+    quantity(row, 'row'),
+    quantity(repeat, 'repeat'),
+    quantity(deadLetter, 'dead letter'),
     `${count(erased)} erased`,
     `${count(expired)} expired`,
     `${count(missing)} missing`,
   ]
   const rest = waiting === 0 ? '' : `; ${count(waiting)} wait to be stored`
   const end = complete ? '' : '; stopped before the end'
-  return `${count(read)} records: ${parts.join(', ')}${rest}${end}\n`
+  return `${quantity(read, 'record')}: ${parts.join(', ')}${rest}${end}\n`
 }

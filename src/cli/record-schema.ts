@@ -4,23 +4,24 @@ import { type ForeignRecords, fieldNamesOf } from '../consume/foreign.ts'
 import { MillraceError } from '../event/error.ts'
 import { divolteSchema } from '../event/schema.ts'
 import { toError } from '../lib/assert.ts'
+import { mappedSchemasOf } from './mappings.ts'
 
 /**
- * How the records of a topic that others write become rows, by `consume.recordSchema`; undefined
- * when all records are ours.
+ * How records become rows that others write, by `consume.recordSchema`, or the user's own mappings;
+ * undefined when all records are ours.
  * @throws MillraceError `config_invalid` when the file cannot be read or is no Avro schema of a record
  */
-export function foreignRecordsOf({ consume, collect, kafka }: Config): ForeignRecords | undefined {
+export function foreignRecordsOf(config: Config): ForeignRecords | undefined {
+  const { consume, collect, kafka } = config
   const { recordSchema, rowOf } = consume
-  if (recordSchema === 'event') return
+  const shared = { topic: kafka.topic, itemIdParameter: collect.itemIdParameter }
+  if (recordSchema === 'event') {
+    const mapped = mappedSchemasOf(config)
+    return mapped.length === 0 ? undefined : { ...shared, mapped }
+  }
   const schemaText =
     recordSchema === 'divolte' ? JSON.stringify(divolteSchema) : readSchema(recordSchema)
-  return {
-    schemaText,
-    topic: kafka.topic,
-    itemIdParameter: collect.itemIdParameter,
-    rowOf,
-  }
+  return { ...shared, schemaText, rowOf }
 }
 
 function readSchema(file: string): string {

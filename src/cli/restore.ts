@@ -9,7 +9,7 @@ import { ensureFolder } from '../lib/folder.ts'
 import type { StoreHealth } from '../store/store.ts'
 import { type Logs, openLogs, openStore } from './backends.ts'
 import { type CommonFlags, configOf, createCommand } from './options.ts'
-import { createProgressBar } from './terminal.ts'
+import { createProgressBar, quantity } from './terminal.ts'
 
 /** What a restore has written by now; it is moved to its place when it is whole. */
 const unfinished = 'restoring'
@@ -23,7 +23,7 @@ export function restoreCommand(): Command {
       if (!existsSync(file)) throw new MillraceError('restore_refused', `there is no file ${file}`)
       const { events, deadLetters, createdAt } = await restore(config, file)
       process.stdout.write(
-        `${config.data} holds ${events.toLocaleString('en')} events and ${deadLetters} dead letters as of ${createdAt}; millrace start goes on from there\n`,
+        `${config.data} holds ${quantity(events, 'event')} and ${quantity(deadLetters, 'dead letter')} as of ${createdAt}; millrace start goes on from there\n`,
       )
     })
 }

@@ -48,7 +48,9 @@ export function simulateCommand(): Command {
       const config = await configOf(flags)
       const { seed, eventsPerDay } = flags
       if (flags.days !== undefined) {
-        await runImport(config, createPast(flags.days, { seed, eventsPerDay }, config), flags)
+        const past = createPast(flags.days, { seed, eventsPerDay }, config)
+        await runImport(config, past, flags)
+        process.stdout.write(describeRepeats(past.repeats()))
       }
       if (flags.rate !== undefined && process.exitCode === undefined) {
         await sendLive(flags.rate, flags, config)
@@ -62,19 +64,35 @@ function parsePositive(text: string): number {
   return value
 }
 
+interface Past extends ImportSource {
+  /** Rows that were read and are the same event again. */
+  readonly repeats: () => number
+}
+
+/** Browsers and proxies send some events twice; nobody shall take these for a fault. */
+function describeRepeats(count: number): string {
+  if (count === 0) return ''
+  const [rows, are] = count === 1 ? ['row is a repeat', 'it is'] : ['rows are repeats', 'they are']
+  return `${count.toLocaleString('en')} of these ${rows}, made on purpose as retries happen: ${are} counted as there already, never as an event more\n`
+}
+
 /** The days before today as a source of rows: today's are not over. */
-function createPast(days: number, traffic: TrafficOptions, config: Config): ImportSource {
+function createPast(days: number, traffic: TrafficOptions, config: Config): Past {
   const today = Math.floor(systemClock() / dayMs)
   const readAgent = createAgentReader()
   const { itemIdParameter } = config.collect
   const log = logOf('simulate', { ...traffic, firstDay: today - days, days, itemIdParameter })
+  let repeats = 0
   return {
+    repeats: () => repeats,
     read() {
       let done = 0
+      repeats = 0
       async function* items(): AsyncGenerator<readonly ImportItem[], void, undefined> {
         let row = 0
         for (; done < days; done++) {
           const receipts = simulateDay(today - days + done, traffic)
+          repeats += receipts.length - new Set(receipts.map(({ event }) => event)).size
           yield receipts.map((receipt) => ({
             row: row++,
             event: eventOf(receipt, itemIdParameter, readAgent),
@@ -149,6 +167,7 @@ async function sendLive(rate: number, flags: SimulateFlags, config: Config): Pro
   const elapsed = (performance.now() - startedAt) / 1_000
   const perSecond = Math.round(counts.sent / elapsed)
   process.stdout.write(`${describe(counts)}, in ${elapsed.toFixed(1)} s (${perSecond}/s)\n`)
+  process.stdout.write('about 1 in 100 is sent twice on purpose: the store keeps it once\n')
   if (counts.limited > 0) {
     const { requestsPerSecondMax } = config.collect
     process.stderr.write(

@@ -1,7 +1,8 @@
 import type { Registry } from 'prom-client'
 import type { Config } from '../config.ts'
+import { envelopeOf } from '../event/envelope.ts'
 import { isMillraceError } from '../event/error.ts'
-import { createDecoder, eventRecordSchema, rejectionRecordSchema } from '../event/record.ts'
+import { createDecoder, rejectionRecordSchema } from '../event/record.ts'
 import { systemClock } from '../lib/clock.ts'
 import { drain } from '../log/drain.ts'
 import { openSpooledLog, type SpooledLog } from '../log/spool.ts'
@@ -18,6 +19,8 @@ import {
   type Topic,
 } from './backends.ts'
 import type { Lifecycle } from './lifecycle.ts'
+import { writtenSchemasOf } from './mappings.ts'
+import { foreignRecordsOf } from './record-schema.ts'
 import { every, gauge, keepLogs } from './stages.ts'
 import { logLine } from './terminal.ts'
 
@@ -67,7 +70,7 @@ async function openCollectLogs(config: Config, isRequired: boolean): Promise<Log
   try {
     const topics = await Promise.allSettled([open('events'), open('rejected')])
     const [events, rejected] = topics.map(fulfilledValue) as [SpooledLog, SpooledLog]
-    await events.addSchema(eventRecordSchema.text)
+    for (const text of writtenSchemasOf(config)) await events.addSchema(text)
     await rejected.addSchema(rejectionRecordSchema.text)
     const { number, bytes } = spools
     const spooling: Spooling = {
@@ -79,7 +82,7 @@ async function openCollectLogs(config: Config, isRequired: boolean): Promise<Log
         return events.trouble ?? rejected.trouble
       },
     }
-    return { events, rejected, spooling, close }
+    return { events, rejected, spooling, foreign: foreignRecordsOf(config), close }
   } catch (thrown) {
     await close()
     throw thrown
@@ -154,6 +157,8 @@ export function registerSpoolMetrics(registry: Registry, { spooling }: Logs): vo
   const help = 'Age of the oldest event that waits in the spool; 0 when none does'
   gauge(registry, 'millrace_spool_oldest_age_seconds', help, async () => {
     const oldest = await events.oldest()
+    const receipt = envelopeOf(oldest?.headers)
+    if (receipt !== undefined) return Math.max(0, systemClock() - receipt.receivedAt) / 1_000
     const schema = oldest && (await events.schema(oldest.schema))
     if (oldest === undefined || schema === undefined) return 0
     const { receivedAt } = createDecoder(schema).event(oldest.value)

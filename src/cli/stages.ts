@@ -5,12 +5,16 @@ import { type Api, openApi } from '../api/api.ts'
 import type { ReplayRequest } from '../api/replay.ts'
 import { type Collector, openCollector } from '../collect/collect.ts'
 import { latenessMs } from '../collect/enrich.ts'
-import { eventOfRejection } from '../collect/replay.ts'
+import { type Conform, openEventSchemas } from '../collect/event-schema.ts'
+import type { Inspector } from '../collect/inspect.ts'
+import { createMapper } from '../collect/mapping/mapper.ts'
+import { tagFacts } from '../collect/party-cookie.ts'
+import { eventOfRejection, recordsOfRejection } from '../collect/replay.ts'
 import { openTagScripts } from '../collect/script.ts'
 import type { Config } from '../config.ts'
-import { closeDays, closeDueDays, createDayCloser } from '../consume/close.ts'
+import { createDayCloser } from '../consume/close.ts'
 import { type Consumer, openConsumer, tailRows } from '../consume/consume.ts'
-import { settleErasures } from '../consume/erase.ts'
+import { settleErasures, strangersAgeMs } from '../consume/erase.ts'
 import { reconcileLogs } from '../consume/reconcile.ts'
 import { type ReplayProgress, type ReplayResult, replayLog } from '../consume/replay.ts'
 import { type DeadLetterReplay, replayDeadLetters } from '../consume/replay-dead-letters.ts'
@@ -20,15 +24,21 @@ import { createImportTarget, type ImportTarget } from '../import/target.ts'
 import { toError } from '../lib/assert.ts'
 import { systemClock } from '../lib/clock.ts'
 import { type Log, storeGroup } from '../log/log.ts'
+import type { FlowHealth } from '../query/health.ts'
+import { createModelService } from '../recommend/model-service.ts'
 import type { RecommendService } from '../recommend/service.ts'
 import type { Store } from '../store/store.ts'
-import { type Logs, openLogs, openStore } from './backends.ts'
+import { isStoreShared, type Logs, openLogs, openStore } from './backends.ts'
 import type { Lifecycle } from './lifecycle.ts'
+import { mappingsOf, openSources, writtenSchemasOf } from './mappings.ts'
+import type { ConsumeMetrics } from './metrics.ts'
 import { readOwner, removeOwner, writeOwner } from './owner.ts'
 import { forgetting, publicRecommendations } from './recommend-stage.ts'
 import { reconcileOptionsOf } from './reconcile.ts'
+import { shareAnswer } from './shared-answer.ts'
 import { createTakeAlong, settleMs } from './take-along.ts'
-import { logLine } from './terminal.ts'
+import { logLine, quantity } from './terminal.ts'
+import { createUpkeep } from './upkeep.ts'
 import { version } from './version.ts'
 
 /** The stages, put together: what `start`, `collect`, `consume` and `serve` run. */
@@ -60,7 +70,7 @@ export async function openStoreStage(config: Config, lifecycle: Lifecycle): Prom
     lifecycle.onStop('store', () => store.close())
     every(config.consume.housekeepingMs, lifecycle, async () => {
       const deleted = await store.retain(config.store.retentionDays, systemClock())
-      if (deleted > 0) logLine(`retention deleted ${deleted} events`)
+      if (deleted > 0) logLine(`retention deleted ${quantity(deleted, 'event')}`)
     })
     return store
   } catch (thrown) {
@@ -82,6 +92,7 @@ export async function openConsumeStage(
   store: Store,
   flags: ConsumeFlags,
   lifecycle: Lifecycle,
+  metrics?: ConsumeMetrics,
 ): Promise<Consumer> {
   const consumer = await openConsumer(
     { ...config.consume, ...flags },
@@ -89,13 +100,17 @@ export async function openConsumeStage(
       ...logs,
       store,
       clock: systemClock,
-      onRetry: (error, attempt) => logLine(`try ${attempt} to store failed: ${error.message}`),
+      onRetry(error, attempt) {
+        metrics?.onRetry()
+        logLine(`try ${attempt} to store failed: ${error.message}`)
+      },
+      onWritten: (written) => metrics?.onWritten(written),
     },
   )
   consumer.done.catch(lifecycle.fail)
   every(config.consume.housekeepingMs, lifecycle, async () => {
     const parts = { ...logs, store, clock: systemClock }
-    await settleErasures(parts, settleMs, new AbortController().signal)
+    await settleErasures(parts, settleMs, new AbortController().signal, strangersAgeMs)
   })
   closeDaysFromTimeToTime(config, logs, store, lifecycle)
   lifecycle.onStop('consumer', () => consumer.stop())
@@ -113,7 +128,7 @@ function closeDaysFromTimeToTime(
   const close = createDayCloser(parts, { latenessMs, signal: stopping.signal })
   every(config.consume.housekeepingMs, lifecycle, async () => {
     const { days, rows } = await close()
-    if (days > 0) logLine(`closed ${days} days with ${rows} events`)
+    if (days > 0) logLine(`closed ${quantity(days, 'day')} with ${quantity(rows, 'event')}`)
   })
   lifecycle.onStop('closing of days', async () => stopping.abort())
 }
@@ -124,6 +139,9 @@ interface ApiStageParts {
   readonly store: Store
   readonly consumer?: Consumer
   readonly collectorUrl?: () => string | null
+  /** What `/metrics` of the API tells; without it there is none. */
+  readonly registry?: Registry
+  readonly inspector?: Inspector | undefined
 }
 
 /** The API over the store, and the file by which commands of this user find it. */
@@ -132,9 +150,10 @@ export async function openApiStage(
   parts: ApiStageParts,
   lifecycle: Lifecycle,
 ): Promise<Api> {
-  const { logs, store, consumer } = parts
+  const { logs, store, consumer, registry } = parts
   const runToken = randomBytes(32).toString('base64url')
   const takeAlong = await createTakeAlong(config, parts, lifecycle)
+  const conform = await openEventSchemas(config.collect)
   const api = await openApi(config.api, {
     store,
     clock: systemClock,
@@ -142,19 +161,16 @@ export async function openApiStage(
     runToken,
     health: async () => ({
       lag: await lagOf(logs.events),
-      consumer: consumerState(consumer),
+      consumer: consumerState(config, consumer),
       problem: await problemOf(parts, consumer),
       collectorUrl: parts.collectorUrl?.() ?? null,
     }),
     live: (signal) => tailRows(logs.events, signal, logs.foreign),
     schemaText: (fingerprint) => logs.events.schema(fingerprint),
     replay: (request, onProgress) => replayBoth(config, parts, request, onProgress),
-    replayDeadLetters: (which) => replayDeadLetters(which, deadLetterReplay(config, parts)),
-    close: ({ day, signal }, onProgress) => {
-      const options = { latenessMs, signal, onProgress }
-      if (day !== undefined) return closeDays(store, [{ day }], options)
-      return closeDueDays({ events: logs.events, store, clock: systemClock }, options)
-    },
+    replayDeadLetters: (which) =>
+      replayDeadLetters(which, deadLetterReplay(config, parts, conform)),
+    ...createUpkeep(config, logs, store),
     reconcile: (request, onProgress) =>
       reconcileLogs(
         { ...logs, store, clock: systemClock },
@@ -162,8 +178,11 @@ export async function openApiStage(
         onProgress,
       ),
     imports: { ...importTargetOf(config, store), bodyBytesMax },
+    models: createModelService(store, config.recommend, systemClock),
     takeAlong: forgetting(takeAlong, parts.recommend),
     ...(parts.recommend !== undefined && { recommend: parts.recommend }),
+    ...(parts.inspector !== undefined && { inspected: parts.inspector }),
+    ...(registry !== undefined && { metrics: () => registry.metrics() }),
     onError: (thrown) => logLine(`api: ${toError(thrown).stack}`),
   })
   lifecycle.onStop('api', () => api.stop())
@@ -200,17 +219,24 @@ async function problemOf(
   )
 }
 
-function consumerState(consumer: Consumer | undefined): 'running' | 'waiting' | 'stopped' {
-  if (consumer === undefined) return 'stopped'
+function consumerState(config: Config, consumer: Consumer | undefined): FlowHealth['consumer'] {
+  if (consumer === undefined) return isStoreShared(config) ? 'elsewhere' : 'stopped'
   return consumer.trouble() === null ? 'running' : 'waiting'
 }
 
-function deadLetterReplay(config: Config, { logs, store }: ApiStageParts): DeadLetterReplay {
+function deadLetterReplay(
+  config: Config,
+  { logs, store }: ApiStageParts,
+  conform: Conform | undefined,
+): DeadLetterReplay {
+  const recordsOf = createMapper(mappingsOf(config))
   return {
     ...logs,
     store,
     clock: systemClock,
-    eventOf: (rejection, position) => eventOfRejection(rejection, position, config.collect),
+    eventOf: (rejection, position) =>
+      eventOfRejection(rejection, position, config.collect, conform),
+    recordsOf: (rejection, event) => recordsOfRejection(rejection, event, recordsOf),
   }
 }
 
@@ -239,19 +265,26 @@ export async function openCollectStage(
   lifecycle: Lifecycle,
   apiUrl: string | null,
   recommend?: RecommendService,
+  inspector?: Inspector,
 ): Promise<Collector> {
   refuseForeign(config, logs)
   const scripts = await openTagScripts(config.tag)
+  const sources = await openSources(config)
   const collector = await openCollector(
-    { ...config.collect, name: config.tag.name, eventSuffix: config.tag.eventSuffix },
+    { ...config.collect, ...tagFacts(config.tag) },
     {
       ...logs,
       scripts,
+      sources,
+      recordsOf: createMapper(mappingsOf(config)),
+      schemas: writtenSchemasOf(config),
       registry,
       apiUrl,
       clock: systemClock,
       onLine: logLine,
-      ...(recommend !== undefined && { recommendations: publicRecommendations(recommend) }),
+      conform: await openEventSchemas(config.collect),
+      ...publicRecommendations(config, recommend),
+      ...(inspector !== undefined && { inspector }),
     },
   )
   lifecycle.onStop('collector', () => collector.stop())
@@ -260,7 +293,7 @@ export async function openCollectStage(
 
 /** Nobody has checked that a topic of others keeps what the collector promises. */
 function refuseForeign({ consume }: Config, { foreign }: Logs): void {
-  if (foreign === undefined) return
+  if (foreign?.schemaText === undefined) return
   const is = `consume.recordSchema (MILLRACE_RECORD_SCHEMA) is ${consume.recordSchema}`
   throw new MillraceError('config_invalid', `${is}: the collector needs a topic of its own`)
 }
@@ -272,25 +305,35 @@ export function registerPipelineMetrics(registry: Registry, logs: Logs, store?: 
     lagOf(logs.events),
   )
   if (store === undefined) return
+  // A store that has much to count must not cost the scrape, and with it the lag.
+  const health = shareAnswer(healthMs, () => store.health())
   gauge(
     registry,
     'millrace_store_last_received_seconds',
     'Receipt of the newest stored event, Unix time',
-    async () => ((await store.health()).lastReceivedAt ?? 0) / 1_000,
+    async () => ((await health()).lastReceivedAt ?? 0) / 1_000,
   )
   gauge(
     registry,
     'millrace_store_duplicates',
     'Receipts of events that were stored already',
-    async () => (await store.health()).duplicates,
+    async () => (await health()).duplicates,
+  )
+  gauge(
+    registry,
+    'millrace_store_bucket_rows_max',
+    'Rows of the fullest partition of the store (Cassandra); alarm beyond 500,000',
+    async () => (await health()).fullestBucket?.rows ?? 0,
   )
   gauge(
     registry,
     'millrace_store_dead_letters',
     'Dead letters kept',
-    async () => (await store.health()).deadLetters,
+    async () => (await health()).deadLetters,
   )
 }
+
+const healthMs = 3_000
 
 /**
  * A number that is read when it is asked for; left out while it cannot be had. Of several workers

@@ -5,10 +5,19 @@ import { toError } from '../lib/assert.ts'
 export function printError(thrown: unknown): void {
   const error = toError(thrown)
   if (error instanceof MillraceError) {
-    process.stderr.write(`millrace: ${error.message}\n  ${error.hint} [${error.code}]\n`)
+    // The API's description is no help to whoever has typed an option.
+    const hint = error.code === 'question_invalid' ? optionHint : error.hint
+    process.stderr.write(`millrace: ${error.message}\n  ${hint} [${error.code}]\n`)
   } else {
     process.stderr.write(`millrace: ${error.stack ?? error.message}\n`)
   }
+}
+
+const optionHint = 'The same command with --help shows its options'
+
+/** `1 event`, `2,000 events`. */
+export function quantity(count: number, noun: string): string {
+  return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`
 }
 
 /** A line for the operator of a running process. */

@@ -14,7 +14,9 @@ import { createOrigins, type Origins } from './origin.ts'
 import { type DemoPage, isFromThisMachine, loadDemoPage } from './pages.ts'
 import { canonicalPath } from './path.ts'
 import { takeRecommendations } from './recommendations.ts'
+import type { TagScripts } from './script.ts'
 import { loadShop, type Shop } from './shop.ts'
+import { routesOf, type TakeRequest } from './sources.ts'
 import { isTagBatch, takeBatch } from './take-batch.ts'
 import { takeJson } from './take-json.ts'
 import { takeQuery } from './take-query.ts'
@@ -52,7 +54,7 @@ export async function openCollector(
   parts: CollectParts,
 ): Promise<Collector> {
   const countryOf = await openCountryDatabase(options.countryDatabase)
-  await parts.events.addSchema(eventRecordSchema.text)
+  for (const text of parts.schemas ?? [eventRecordSchema.text]) await parts.events.addSchema(text)
   await parts.rejected.addSchema(rejectionRecordSchema.text)
   const headBytesMax = options.queryBytesMax + headersBytesMax
   const server = createServer({
@@ -68,10 +70,15 @@ export async function openCollector(
     new Promise((resolve, reject) => {
       server.getConnections((error, count) => (error === null ? resolve(count) : reject(error)))
     })
+  const intake = createIntake(options, parts, connections, countryOf)
+  const origins = createOrigins(options.allowedOrigins, options.partyCookie !== undefined)
   const context: Context = {
-    intake: createIntake(options, parts, connections, countryOf),
+    intake,
     parts,
-    origins: createOrigins(options.allowedOrigins),
+    origins,
+    sources: routesOf(parts.sources ?? [], intake, origins, (...script) =>
+      sendScript(intake, ...script),
+    ),
     page: await loadDemoPage(options.name, options.eventSuffix, parts.apiUrl ?? null),
     shop: await loadShop(options.name, parts.apiUrl ?? null),
     eventPath: `/${options.eventSuffix}`,
@@ -111,6 +118,8 @@ interface Context {
   readonly intake: Intake
   readonly parts: CollectParts
   readonly origins: Origins
+  /** Of the configuration, by their paths. */
+  readonly sources: ReadonlyMap<string, TakeRequest>
   readonly page: DemoPage
   readonly shop: Shop
   readonly eventPath: string
@@ -145,6 +154,11 @@ function route(
 ): void {
   const mark = url.indexOf('?')
   const path = canonicalPath(mark < 0 ? url : url.slice(0, mark))
+  const source = context.sources.get(path)
+  if (source !== undefined) {
+    source(request, response, mark < 0 ? '' : url.slice(mark + 1))
+    return
+  }
   switch (path) {
     case context.eventPath:
       if (isTagBatch(request)) {
@@ -152,7 +166,13 @@ function route(
       } else takeQuery(context.intake, request, response, mark < 0 ? '' : url.slice(mark + 1))
       break
     case context.scriptPath:
-      void sendScript(context, request, response, mark < 0 ? '' : url.slice(mark + 1))
+      void sendScript(
+        context.intake,
+        context.parts.scripts,
+        request,
+        response,
+        mark < 0 ? '' : url.slice(mark + 1),
+      )
       break
     case '/events':
       void takeJson(context.intake, context.origins, request, response)
@@ -187,14 +207,15 @@ function route(
 }
 
 async function sendScript(
-  { intake, parts }: Context,
+  intake: Intake,
+  scripts: TagScripts,
   request: IncomingMessage,
   response: ServerResponse,
   query: string,
 ): Promise<void> {
   try {
     if (request.method !== 'GET') throw new MillraceError('method_not_allowed', request.method)
-    const { status, headers, body } = await parts.scripts.answer(query, request.headers)
+    const { status, headers, body } = await scripts.answer(query, request.headers)
     intake.metrics.countRequest('script', status)
     response.writeHead(status, { ...headers, Server: 'millrace' }).end(body)
   } catch (thrown) {

@@ -1,19 +1,20 @@
 import { randomFillSync } from 'node:crypto'
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { MillraceError } from '../event/error.ts'
-import type { Event } from '../event/event.ts'
 import { createPageViewId } from '../event/identifier.ts'
-import { encodeEvent, eventRecordSchema } from '../event/record.ts'
 import { systemClock } from '../lib/clock.ts'
-import type { AppendRecord } from '../log/log.ts'
 import { createSenderOf, type Sender } from './address.ts'
 import { type HeaderList, sendError } from './answer.ts'
 import { type AppendQueue, createAppendQueue } from './append-queue.ts'
 import type { CountryOf } from './country.ts'
 import { createAgentReader } from './enrich.ts'
+import type { Inspector } from './inspect.ts'
 import { createRateLimit, type RateLimit } from './limits.ts'
+import { plainRecords, type RecordsOf } from './mapping/mapper.ts'
 import { type CollectMetrics, createMetrics, type Route } from './metrics.ts'
 import type { CollectOptions, CollectParts } from './options.ts'
+import { keepUnmapped, type UnmappedEvent } from './outcome.ts'
+import { createNameParty, type NameParty } from './party-cookie.ts'
 import { privacyOf } from './privacy.ts'
 import { cut, type EventMaking, type Receipt } from './receipt.ts'
 import { createRejections, type Rejections } from './rejection.ts'
@@ -24,8 +25,15 @@ export interface Intake {
   readonly making: EventMaking
   readonly queue: AppendQueue
   readonly rejections: Rejections
+  readonly recordsOf: RecordsOf
+  /** Resolves when these are durable as dead letters. @throws MillraceError what `log.append` throws */
+  readonly keepUnmapped: (events: readonly UnmappedEvent[]) => Promise<void>
   readonly metrics: CollectMetrics
   readonly rateLimit: RateLimit
+  /** Absent unless somebody tests a site. */
+  readonly inspector: Inspector | undefined
+  /** Absent: every tag names its party itself. */
+  readonly nameParty: NameParty | undefined
   readonly senderOf: (peer: string | undefined, headers: IncomingHttpHeaders) => Sender
   readonly receiptOf: (headers: IncomingHttpHeaders, sender: Sender) => Receipt
   /** Refuses with an error of the table; `Retry-After` where trying again helps. */
@@ -51,8 +59,7 @@ export function createIntake(
   connections: () => Promise<number>,
   countryOf: CountryOf,
 ): Intake {
-  const clock = parts.clock ?? systemClock
-  const random = parts.random ?? Math.random
+  const { clock = systemClock, random = Math.random, inspector } = parts
   const randomBytes =
     parts.randomBytes ?? ((length: number) => randomFillSync(new Uint8Array(length)))
   const readSender = createSenderOf(options.trustedProxies, options.address, countryOf)
@@ -68,6 +75,11 @@ export function createIntake(
     { waitingEvents: queue.waitingEvents, waitingBytes: queue.waitingBytes, connections },
     parts.registry,
   )
+  const rejections = createRejections(options, {
+    log: parts.rejected,
+    clock,
+    onNotKept: (count, reason) => metrics.countNotKept(reason, count),
+  })
   return {
     options,
     queue,
@@ -76,13 +88,20 @@ export function createIntake(
       options,
       readAgent: createAgentReader(),
       createEventId: () => createPageViewId(randomBytes(32)),
+      conform: parts.conform,
     },
-    rejections: createRejections(options, {
-      log: parts.rejected,
-      clock,
-      onNotKept: (count, reason) => metrics.countNotKept(reason, count),
-    }),
+    rejections: inspector === undefined ? rejections : inspector.watch(rejections),
+    inspector,
+    recordsOf: parts.recordsOf ?? plainRecords,
+    keepUnmapped: async (unmapped) => {
+      metrics.totals.unmapped += unmapped.length
+      const [first] = unmapped
+      complain(`${unmapped.length} events are kept as dead letters: ${first?.error.message}`)
+      await keepUnmapped(parts.rejected, unmapped)
+      for (const one of unmapped) inspector?.note(one.event, one.error)
+    },
     rateLimit: createRateLimit(options.requestsPerSecondMax, options.requestsBurstMax, clock),
+    nameParty: options.partyCookie && createNameParty(options.partyCookie, options.cookieless),
     senderOf: (peer, headers) => readSender(peer, headers['x-forwarded-for'] as string | undefined),
     receiptOf: (headers, sender) => ({
       receivedAt: clock(),
@@ -94,6 +113,7 @@ export function createIntake(
     refuse: (response, route, error, headers = [], waitSeconds = 0) => {
       metrics.countRequest(route, error.status)
       metrics.countRejection(error.code)
+      inspector?.refuse(response, error)
       const seconds = waitSeconds > 0 ? waitSeconds : retryAfterSeconds(error, random)
       const all = seconds === 0 ? headers : [...headers, 'Retry-After', String(seconds)]
       sendError(response, error, error.code === 'stopping' ? [...all, 'Connection', 'close'] : all)
@@ -124,15 +144,6 @@ function createComplaint(
     if (clock() - saidAt < lineIntervalMs) return
     saidAt = clock()
     onLine?.(line)
-  }
-}
-
-/** The record of an event, for the log. */
-export function recordOf(event: Event): AppendRecord {
-  return {
-    key: event.partyId ?? event.eventId,
-    value: encodeEvent(event),
-    schema: eventRecordSchema.fingerprint,
   }
 }
 

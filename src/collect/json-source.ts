@@ -135,7 +135,7 @@ export function eventOfJson(value: unknown, receipt: Receipt, making: EventMakin
  * A JSON event may well come from a program: that its HTTP client names itself (`curl/8.5`) says
  * nothing of who acted. A crawler that runs the scripts of pages looks like a browser.
  */
-function botOf(bot: string | null, userAgent: string | null): string | null {
+export function botOf(bot: string | null, userAgent: string | null): string | null {
   return userAgent?.startsWith('Mozilla/') === true ? bot : null
 }
 
@@ -211,10 +211,15 @@ function readTimes(fields: Fields, idGiven: boolean, receivedAt: number): EventT
     return { eventTime: receivedAt, clientTime: receivedAt, clockSource }
   }
   if (typeof value === 'number') return timesOf(Math.floor(value), receivedAt)
-  const time =
-    isText(value) && isoPattern.test(value) ? Date.parse(value.toUpperCase()) : Number.NaN
-  if (!Number.isNaN(time)) return timesOf(time, receivedAt)
+  const time = isText(value) ? parseIsoTime(value) : undefined
+  if (time !== undefined) return timesOf(time, receivedAt)
   throw invalid('clientTime needs to be ISO 8601 with a time zone, or ms since 1970')
+}
+
+/** ISO 8601 with a time zone as ms since 1970. */
+export function parseIsoTime(text: string): number | undefined {
+  const time = isoPattern.test(text) ? Date.parse(text.toUpperCase()) : Number.NaN
+  return Number.isNaN(time) ? undefined : time
 }
 
 /** What a sender is told about an event that was not taken. */

@@ -29,6 +29,8 @@ export interface Totals {
   bot: number
   unreadable: number
   revalidated: number
+  unmapped: number
+  leftOut: number
   bytes: number
 }
 
@@ -37,6 +39,8 @@ const totalNames = [
   ['bot', 'events_bot_total', 'Events of bots'],
   ['unreadable', 'parameters_unreadable_total', 'Events whose parameters were malformed'],
   ['revalidated', 'events_revalidated_total', 'Events answered by 304 to a cache'],
+  ['unmapped', 'events_unmapped_total', 'Events kept as dead letters as a mapping failed'],
+  ['leftOut', 'events_left_out_total', 'Events that mappings left out'],
   ['bytes', 'received_bytes_total', 'Bytes of query strings and bodies'],
 ] as const
 
@@ -55,7 +59,15 @@ export function createMetrics(sources: MetricsSources, given?: Registry): Collec
   const rejections: Counts = new Map()
   const notKept: Counts = new Map()
   const events: Counts = new Map()
-  const totals: Totals = { corrupt: 0, bot: 0, unreadable: 0, revalidated: 0, bytes: 0 }
+  const totals: Totals = {
+    corrupt: 0,
+    bot: 0,
+    unreadable: 0,
+    revalidated: 0,
+    unmapped: 0,
+    leftOut: 0,
+    bytes: 0,
+  }
 
   registerRequests(registry, requests)
   registerCounts(registry, 'rejections_total', 'Refused requests and events', 'code', rejections)

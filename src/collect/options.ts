@@ -1,8 +1,13 @@
 import type { Registry } from 'prom-client'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../log/log.ts'
+import type { Conform } from './event-schema.ts'
+import type { Inspector } from './inspect.ts'
+import type { RecordsOf } from './mapping/mapper.ts'
+import type { PartyCookie } from './party-cookie.ts'
 import type { AnswerRecommendations } from './recommendations.ts'
 import type { TagScripts } from './script.ts'
+import type { SourceRoute } from './sources.ts'
 
 /** How an address is kept: without its last part, whole, or not at all. */
 export type AddressSetting = 'masked' | 'full' | 'none'
@@ -57,6 +62,8 @@ export interface CollectOptions extends EventOptions {
   readonly name: string
   /** The path of tag events without its slash, `csc-event`. */
   readonly eventSuffix: string
+  /** Absent: every tag names its party itself. */
+  readonly partyCookie?: PartyCookie | undefined
 }
 
 /** What the collector works with; it closes none of them. */
@@ -75,6 +82,16 @@ export interface CollectParts {
   readonly randomBytes?: (length: number) => Uint8Array
   /** Answers `/recommendations`; without it there is nothing there. */
   readonly recommendations?: AnswerRecommendations
+  /** Holds each event against the schema of its type; see event-schema.ts. */
+  readonly conform?: Conform | undefined
+  /** Is told what arrives, for who tests a site. */
+  readonly inspector?: Inspector
+  /** What events are as records; ours by default. */
+  readonly recordsOf?: RecordsOf
+  /** The texts of the schemas of those records. */
+  readonly schemas?: readonly string[]
+  /** Sources beside the tag at the root and `POST /events`. */
+  readonly sources?: readonly SourceRoute[]
   /** Takes lines about faults that an operator should see. */
   readonly onLine?: (line: string) => void
 }

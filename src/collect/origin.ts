@@ -15,7 +15,11 @@ export interface Origins {
 /** How long a browser may remember a preflight; Chromium cuts it to two hours. */
 const preflightSeconds = 86_400
 
-export function createOrigins(allowed: readonly string[]): Origins {
+/**
+ * @param withCookies pages may send cookies along, which a browser allows to origins that are named
+ *   only; those of other sites bring none of ours (SameSite)
+ */
+export function createOrigins(allowed: readonly string[], withCookies = false): Origins {
   const any = allowed.includes('*')
   const names = new Set(allowed.map((origin) => origin.toLowerCase().replace(/\/$/, '')))
   const anyHeaders = [
@@ -26,10 +30,11 @@ export function createOrigins(allowed: readonly string[]): Origins {
   ]
 
   function headersFor(origin: string | undefined): HeaderList {
-    if (any) return anyHeaders
+    if (any && !withCookies) return anyHeaders
     if (origin === undefined) return ['Vary', 'Origin']
-    if (!names.has(origin.toLowerCase())) throw new MillraceError('origin_refused', origin)
+    if (!any && !names.has(origin.toLowerCase())) throw new MillraceError('origin_refused', origin)
     return [
+      ...(withCookies ? ['Access-Control-Allow-Credentials', 'true'] : []),
       'Access-Control-Allow-Origin',
       origin,
       'Access-Control-Expose-Headers',

@@ -43,7 +43,7 @@ export async function loadDemoPage(
 }
 
 function linkTo(apiUrl: string): string {
-  return `<p class="hint">What is stored: <a href="${escapeHtml(apiUrl)}">live events and counts</a></p>`
+  return `<p class="hint">What is stored: the <a href="${escapeHtml(apiUrl)}">dashboard</a></p>`
 }
 
 /** A text for a place between tags or in double quotes. */

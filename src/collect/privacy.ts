@@ -20,7 +20,10 @@ function saysOne(value: string | string[] | undefined): boolean {
 }
 
 /** The receipt of a query that can't be read whole, with the wish that the tag itself says in it. */
-export function withOptOut(receipt: Receipt, query: string): Receipt {
+export function withOptOut<Wish extends Pick<Receipt, 'privacy'>>(
+  receipt: Wish,
+  query: string,
+): Wish {
   if (receipt.privacy !== null) return receipt
   const wishes = query.split('&').some((pair) => /^(?:g|%67)=(?:1|%31)$/.test(pair))
   return wishes ? { ...receipt, privacy: Privacy.Gpc } : receipt

@@ -1,4 +1,4 @@
-import type { Privacy } from '../event/event.ts'
+import type { Event, Privacy } from '../event/event.ts'
 import type { AgentReader } from './enrich.ts'
 import type { EventOptions } from './options.ts'
 
@@ -22,6 +22,8 @@ export interface EventMaking {
   readonly readAgent: AgentReader
   /** Makes an id for an event that came without one. */
   readonly createEventId: () => string
+  /** Holds an event against its schema; see event-schema.ts. */
+  readonly conform?: ((event: Event) => Event) | undefined
 }
 
 /** Cuts a text at a number of characters, never in the middle of one. */

@@ -16,8 +16,8 @@ export interface RecommendationsRequest {
   readonly body: string | undefined
 }
 
-/** @throws MillraceError for what cannot be answered */
-export type AnswerRecommendations = (request: RecommendationsRequest) => object
+/** @throws MillraceError, or rejects with one, for what cannot be answered */
+export type AnswerRecommendations = (request: RecommendationsRequest) => object | Promise<object>
 
 const door = { route: 'recommendations', methods: ['GET', 'POST'] } as const
 
@@ -33,7 +33,7 @@ export function takeRecommendations(
     if (intake.stopping) throw new MillraceError('stopping')
     const given = await readRequest(intake, request)
     if (given === undefined) return
-    const value = answer(given)
+    const value = await answer(given)
     intake.metrics.countRequest(door.route, 200)
     sendJson(response, 200, value, headers)
   })

@@ -10,6 +10,8 @@ import { MillraceError } from '../event/error.ts'
  * a file of src/tag that exports a function of its own name.
  */
 export const tagModules = [
+  'domain',
+  'httponly',
   'consent',
   'delivery',
   'pageviews',
@@ -18,6 +20,7 @@ export const tagModules = [
   'campaign',
   'impressions',
   'links',
+  'shelf',
 ] as const
 export type TagModuleName = (typeof tagModules)[number]
 
@@ -150,12 +153,12 @@ export async function openTagScripts(options: TagScriptOptions): Promise<TagScri
   await variant(options.modules)
   return {
     answer: async (query, request) =>
-      answerScript(await variant(modulesOf(query) ?? options.modules), request),
+      answerScript(await variant(modulesOf(query, options) ?? options.modules), request),
   }
 }
 
 /** @throws MillraceError `module_unknown` */
-function modulesOf(query: string): TagModuleName[] | undefined {
+function modulesOf(query: string, settings: TagScriptOptions): TagModuleName[] | undefined {
   const text = new URLSearchParams(query).get('modules')
   if (text === null) return
   const names = text.split(',').filter((name) => name !== '')
@@ -163,6 +166,10 @@ function modulesOf(query: string): TagModuleName[] | undefined {
   if (unknown !== undefined) {
     const shown = JSON.stringify(unknown.slice(0, 64))
     throw new MillraceError('module_unknown', `${shown}; there are ${tagModules.join(', ')}`)
+  }
+  // Its events name no party: only a collector that knows of it takes them.
+  if (names.includes('httponly') && !settings.modules.includes('httponly')) {
+    throw new MillraceError('module_unknown', '"httponly"; it has to be in tag.modules')
   }
   return names as TagModuleName[]
 }

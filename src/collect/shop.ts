@@ -37,6 +37,7 @@ const types: Readonly<Record<string, string>> = {
   'products.js': script,
   'shop.js': script,
   'list.js': script,
+  'shelf.js': script,
   'product.js': script,
   'basket.js': script,
   'thanks.js': script,
@@ -48,6 +49,7 @@ const policy = [
   "script-src 'self'",
   "style-src 'self'",
   "img-src 'self'",
+  "connect-src 'self'",
   "base-uri 'none'",
   "form-action 'self'",
   "frame-ancestors 'none'",
@@ -88,7 +90,7 @@ export async function loadShop(
       const body =
         type === html
           ? text
-              .replace('src="/divolte.js"', () => `src="/${escapeHtml(scriptName)}"`)
+              .replace('src="/divolte.js?', () => `src="/${escapeHtml(scriptName)}?`)
               .replace('href="http://127.0.0.1:8291/"', () => `href="${escapeHtml(apiUrl ?? '/')}"`)
           : text
       const etag = `"${createHash('sha256').update(body).digest('base64url')}"`

@@ -5,6 +5,7 @@ import { checkContentType } from './body.ts'
 import type { Intake } from './intake.ts'
 import type { Origins } from './origin.ts'
 import { parsePairs } from './parse.ts'
+import { refusalLine } from './party-cookie.ts'
 import { stripQuery, withOptOut } from './privacy.ts'
 import type { Receipt } from './receipt.ts'
 import type { Refused } from './rejection.ts'
@@ -22,8 +23,16 @@ export function takeBatch(
   origins: Origins,
   request: IncomingMessage,
   response: ServerResponse,
+  sourceName = 'browser',
 ): Promise<void> {
-  return takePost(intake, origins, request, response, tagBatch)
+  const { nameParty } = intake
+  const format = sourceName === 'browser' ? tagBatch : { ...tagBatch, sourceName }
+  if (nameParty === undefined) return takePost(intake, origins, request, response, format)
+  return takePost(intake, origins, request, response, {
+    ...format,
+    split: (body, eventsMax) =>
+      nameParty(linesOf(body, eventsMax), request, response).filter((line) => line !== refusalLine),
+  })
 }
 
 /** Any other POST to the address of events is answered as Divolte answers it. */
@@ -33,6 +42,7 @@ export function isTagBatch({ method, headers }: IncomingMessage): boolean {
 
 const tagBatch: BatchFormat<string> = {
   source: Source.Tag,
+  sourceName: 'browser',
   route: 'event',
   checkType: checkContentType,
   split: linesOf,

@@ -23,6 +23,7 @@ export function takeJson(
 
 const jsonBatch: BatchFormat<unknown> = {
   source: Source.Json,
+  sourceName: 'json',
   route: 'events',
   checkType: checkContentType,
   split: eventsOfBody,

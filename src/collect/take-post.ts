@@ -1,20 +1,23 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { MillraceError } from '../event/error.ts'
 import type { Event, Source } from '../event/event.ts'
-import type { AppendRecord } from '../log/log.ts'
 import { type HeaderList, sendJson } from './answer.ts'
 import { type PartialBody, readBody } from './body.ts'
 import { throughDoor } from './door.ts'
-import { type Intake, recordOf, refusalAtDoor } from './intake.ts'
+import { conformed } from './event-schema.ts'
+import { type Intake, refusalAtDoor } from './intake.ts'
 import { refusalOf } from './json-source.ts'
 import type { Route } from './metrics.ts'
 import type { Origins } from './origin.ts'
+import { type Outcome, outcomeOf, storeOutcome } from './outcome.ts'
 import type { Receipt } from './receipt.ts'
 import type { Refused } from './rejection.ts'
 
 /** How the events of one kind of source stand in a body. */
 export interface BatchFormat<Item> {
   readonly source: Source
+  /** In the configuration. */
+  readonly sourceName: string
   readonly route: Route
   /** @throws MillraceError `content_type_unsupported` */
   readonly checkType: (request: IncomingMessage) => void
@@ -44,7 +47,7 @@ export function takePost<Item>(
     const body = await readBody(request, intake.options.bodyBytesMax)
     if (body === undefined) return
     const receipt = intake.receiptOf(request.headers, sender)
-    await takeBody(intake, response, headers, body, receipt, format)
+    await takeBody(intake, request, response, headers, body, receipt, format)
   })
 }
 
@@ -58,12 +61,12 @@ interface Result {
 interface Sorted {
   readonly results: Result[]
   readonly accepted: Event[]
-  readonly records: AppendRecord[]
   readonly refused: Refused[]
 }
 
 async function takeBody<Item>(
   intake: Intake,
+  request: IncomingMessage,
   response: ServerResponse,
   headers: HeaderList,
   body: string | PartialBody,
@@ -87,21 +90,25 @@ async function takeBody<Item>(
     throw error
   }
   const sorted = sortEvents(intake, values, receipt, text, format)
-  const full = intake.queue.refusal(sorted.records.length)
+  const full = intake.queue.refusal(sorted.accepted.length)
   if (full !== undefined) throw full
+  const origin = { source: format.sourceName, headers: request.headers }
   // First the events: when they can't be stored, the sender comes again with all, refused ones too.
-  if (sorted.records.length > 0) await append(intake, sorted.records)
+  if (sorted.accepted.length > 0) await store(intake, outcomeOf(intake, sorted.accepted, origin))
   if (sorted.refused.length > 0) await rejections.keep(sorted.refused, receipt)
   for (const { error } of sorted.refused) metrics.countRejection(error.code)
   for (const { bot } of sorted.accepted) if (bot !== null) metrics.totals.bot++
   metrics.countEvents(source, sorted.accepted.length)
+  for (const event of sorted.accepted) intake.inspector?.accept(event)
   metrics.countRequest(format.route, 200)
   sendJson(response, 200, { results: sorted.results }, headers)
 }
 
-function append(intake: Intake, records: readonly AppendRecord[]): Promise<void> {
+function store(intake: Intake, outcome: Outcome): Promise<void> {
   return new Promise((resolve, reject) => {
-    intake.queue.push(records, (failure) => (failure === undefined ? resolve() : reject(failure)))
+    storeOutcome(intake, outcome, (failure) =>
+      failure === undefined ? resolve() : reject(failure),
+    )
   })
 }
 
@@ -113,11 +120,10 @@ function sortEvents<Item>(
   body: string,
   format: BatchFormat<Item>,
 ): Sorted {
-  const sorted: Sorted = { results: [], accepted: [], records: [], refused: [] }
+  const sorted: Sorted = { results: [], accepted: [], refused: [] }
   for (const value of values) {
     try {
-      const event = format.eventOf(value, receipt, intake)
-      sorted.records.push(recordOf(event))
+      const event = conformed(intake.making, format.eventOf(value, receipt, intake))
       sorted.accepted.push(event)
       sorted.results.push({ eventId: event.eventId, status: 'accepted' })
     } catch (thrown) {

@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { MillraceError } from '../event/error.ts'
 import { type Event, Source } from '../event/event.ts'
-import type { AppendRecord } from '../log/log.ts'
 import { knowsPixel, sendNotModified, sendPixel, sendText } from './answer.ts'
-import { type Intake, recordOf, refusalAtDoor } from './intake.ts'
+import { conformed } from './event-schema.ts'
+import { type Intake, refusalAtDoor } from './intake.ts'
 import { refusalOf } from './json-source.ts'
+import { type Outcome, outcomeOf, storeOutcome } from './outcome.ts'
 import { stripQuery, withOptOut } from './privacy.ts'
 import type { Receipt } from './receipt.ts'
 import { eventOfQuery, hasUnreadableParameters } from './tag-source.ts'
@@ -14,9 +15,10 @@ export function takeQuery(
   intake: Intake,
   request: IncomingMessage,
   response: ServerResponse,
-  query: string,
+  sent: string,
+  source = 'browser',
 ): void {
-  const { metrics, making, queue } = intake
+  const { metrics, making } = intake
   if (request.method !== 'GET') {
     refuseMethod(intake, request, response)
     return
@@ -29,26 +31,28 @@ export function takeQuery(
     intake.refuse(response, 'event', closed, [], wait)
     return
   }
-  metrics.totals.bytes += query.length
+  metrics.totals.bytes += sent.length
+  const [query = sent] = intake.nameParty?.([sent], request, response) ?? []
   const receipt = intake.receiptOf(request.headers, sender)
   intake.underWay++
   let event: Event
-  let record: AppendRecord
+  let outcome: Outcome
   try {
-    event = eventOfQuery(query, receipt, making)
-    record = recordOf(event)
+    event = conformed(making, eventOfQuery(query, receipt, making))
+    outcome = outcomeOf(intake, [event], { source, headers: request.headers })
   } catch (thrown) {
     refuseQuery(intake, response, query, receipt, refusalOf(thrown))
     return
   }
   const known = knowsPixel(request.headers['if-none-match'])
-  queue.push([record], (failure) => {
+  storeOutcome(intake, outcome, (failure) => {
     intake.underWay--
     if (failure !== undefined) {
       intake.refuse(response, 'event', failure)
       return
     }
     countEvent(intake, event, query)
+    intake.inspector?.accept(event)
     metrics.countRequest('event', known ? 304 : 200)
     if (known) {
       metrics.totals.revalidated++
@@ -88,6 +92,7 @@ function refuseQuery(
 function refuseMethod(intake: Intake, request: IncomingMessage, response: ServerResponse): void {
   intake.metrics.countRequest('event', 405)
   intake.metrics.countRejection('method_not_allowed')
+  intake.inspector?.refuse(response, new MillraceError('method_not_allowed', request.method))
   const text = `HTTP method ${request.method} not allowed.`
   sendText(response, 405, 'text/plain; charset=utf-8', text, ['Allow', 'GET'])
 }

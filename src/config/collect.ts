@@ -22,6 +22,15 @@ export const collectSchema = z.strictObject({
   cookieless: z.boolean().default(false),
   /** The event parameter that names the item. */
   itemIdParameter: z.string().min(1).default('item_id'),
+  /**
+   * `none`, or a folder with a JSON Schema for the parameters of each event type that has one:
+   * `addToBasket.json`. `millrace types` makes TypeScript types of them.
+   */
+  eventSchemas: z.string().min(1).default('none'),
+  /** An event that is not as its schema says is stored with a mark, or refused. */
+  wrongEvents: z.enum(['mark', 'refuse']).default('mark'),
+  /** Event types without a schema, where there are schemas: as they are, or as wrong ones. */
+  unknownEvents: z.enum(['accept', 'wrong']).default('accept'),
   /** Show the demo page and /metrics to other machines than this one. */
   publicPages: z.boolean().default(false),
   /** Longest query string. A tag's event has 500 bytes; browsers and proxies stop at 8 to 64 KiB. */

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { positive } from './units.ts'
+import { bytes, MiB, positive } from './units.ts'
 
 /** See `RowOf` of the consumer. */
 type RowOf = (
@@ -31,6 +31,8 @@ export const consumeSchema = z.strictObject({
     .optional(),
   /** Most records in one write: larger is cheaper per event, smaller is fresher. */
   batchRecords: positive.default(6_000),
+  /** Most bytes of records in one write, but for one piece more: large events are written sooner. */
+  batchBytes: bytes.default(4 * MiB),
   /** Shortest time between two writes: under load events share one, alone they do not wait. */
   writeIntervalMs: z.int().min(0).default(200),
   /** Wait after a failed write, doubling up to the second figure. */

@@ -25,4 +25,17 @@ export const recommendSchema = z.strictObject({
   sessionClicksMax: positive.default(200),
   /** An item without a click for so many days has expired; 0 for never. */
   itemDaysMax: z.int().min(0).default(0),
+  /** Spark's `bin/spark-submit`, for models and aggregates made there. */
+  sparkSubmit: z.string().min(1).default('spark-submit'),
+  /** Spark's master; by itself a job runs on this machine. */
+  sparkMaster: z.string().min(1).default('local[*]'),
+  /** Memory of the job's driver, which on this machine is all of it. */
+  sparkMemory: z
+    .string()
+    .regex(/^\d+[mg]$/)
+    .default('2g'),
+  /** A folder with the jars of the Cassandra connector; '': Spark fetches them from Maven Central. */
+  sparkJars: z.string().default(''),
+  /** More of Spark's own settings, such as spark.executor.memory=4g. */
+  sparkConf: z.array(z.string().regex(/^spark\.[^=\s]+=/)).default([]),
 })

@@ -26,6 +26,8 @@ export const tagSchema = z.strictObject({
   modules: z
     .array(
       z.enum([
+        'domain',
+        'httponly',
         'consent',
         'delivery',
         'pageviews',
@@ -34,6 +36,7 @@ export const tagSchema = z.strictObject({
         'campaign',
         'impressions',
         'links',
+        'shelf',
       ]),
     )
     .default([]),

@@ -83,20 +83,25 @@ export async function closeDueDays(parts: CloseParts, options: CloseOptions): Pr
 }
 
 /** The days that are due by what log and store hold now. */
-export async function findDueDays(
-  { events, store, clock }: CloseParts,
-  latenessMs: number,
-): Promise<DayState[]> {
+export async function findDueDays(parts: CloseParts, latenessMs: number): Promise<DayState[]> {
   // The log first: what is appended after this look is received after it.
-  const now = clock()
+  const now = parts.clock()
+  const partitions = await partitionStates(parts)
+  return dueDays(await parts.store.days(), passedTime(partitions, now), latenessMs)
+}
+
+/** Every partition of the log of events, and what of it is stored. */
+export async function partitionStates({
+  events,
+  store,
+}: Omit<CloseParts, 'clock'>): Promise<PartitionState[]> {
   const ranges = await events.partitions()
   const progress = await store.progress(events.identity, events.topic)
-  const partitions = ranges.map(({ partition, first, next }) => ({
+  return ranges.map(({ partition, first, next }) => ({
     first,
     next,
     progress: progress.get(partition),
   }))
-  return dueDays(await store.days(), passedTime(partitions, now), latenessMs)
 }
 
 /** Closes these days, one at a time. */

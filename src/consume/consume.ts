@@ -8,7 +8,7 @@ import type { DeadLetter, Row, Store, WriteBatch } from '../store/store.ts'
 import { lostRange, rejectedRequest, unreadableRecord } from './dead-letter.ts'
 import type { ForeignRecords } from './foreign.ts'
 import { createRecordReader, type RecordReader, rowOf } from './row.ts'
-import { createWriter, type WriterOptions } from './writer.ts'
+import { createWriter, type WriterOptions, type Written } from './writer.ts'
 
 /**
  * Reads the log from where the store stands, decodes, writes rows and position together, then
@@ -32,6 +32,8 @@ export interface ConsumeParts {
   readonly foreign?: ForeignRecords | undefined
   /** Told of every failed write and read, which is tried again. */
   readonly onRetry?: (error: Error, attempt: number) => void
+  /** Told of every write. */
+  readonly onWritten?: (written: Written) => void
 }
 
 /** A running consumer. */
@@ -170,7 +172,10 @@ async function readAndStore(run: TopicRun): Promise<void> {
       troubles.set(log, error)
       parts.onRetry?.(error, attempt)
     },
-    onStored: () => troubles.delete(log),
+    onWritten(written) {
+      troubles.delete(log)
+      parts.onWritten?.(written)
+    },
     onFailure: () => failed.abort(),
   })
   try {
@@ -193,8 +198,12 @@ function startOf({ log, options, parts }: TopicRun): From {
     const offset = (await parts.store.positions(log.identity, log.topic)).get(partition)
     if (offset === undefined) return
     const range = (await log.partitions()).find((candidate) => candidate.partition === partition)
-    if (range === undefined || (offset >= range.first && offset <= range.next))
+    if (range === undefined || (offset >= range.first && offset <= range.next)) {
+      // Whoever stored this may have ended, or lost the partition, before it was committed; where
+      // nothing comes any more, the log would seem unread for ever.
+      await log.commit(storeGroup, partition, offset as Offset)
       return offset as Offset
+    }
     const ahead = offset > range.next
     const lost = ahead
       ? `the store has read partition ${partition} up to ${offset}, the log ends at ${range.next}`
@@ -207,6 +216,7 @@ function startOf({ log, options, parts }: TopicRun): From {
       rows: [],
       deadLetters: ahead ? [] : [lostRange(from, range.first, parts.clock())],
       positions: [{ ...from, offset: range.first }],
+      setsBack: ahead,
     })
     return range.first
   }

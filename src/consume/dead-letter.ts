@@ -2,6 +2,7 @@ import { MillraceError } from '../event/error.ts'
 import { toError } from '../lib/assert.ts'
 import type { LogRecord } from '../log/log.ts'
 import type { DeadLetter, Position } from '../store/store.ts'
+import { nameWithHeaders } from './mapped.ts'
 import type { RecordReader } from './row.ts'
 
 /** A record of the topic `events` that cannot be a row, kept as it stood on the log. */
@@ -20,7 +21,7 @@ export function unreadableRecord(
     message: error.message,
     source: 'log',
     value: Uint8Array.from(record.value),
-    schema: record.schema,
+    schema: nameWithHeaders(record),
     // A later version, or a schema added later, may be able to read it.
     replayable: true,
   }

@@ -73,15 +73,25 @@ export async function eraseParty(
   return (await parts.store.erasures(partyId))[0] ?? erasure
 }
 
-/** Makes final what can be by now; to be called from time to time. False when the log is not read. */
+/**
+ * How old an erasure has to be before another process than the one that was told makes it final, in
+ * ms: only `Store.erase` knows when every writer has heard of it.
+ */
+export const strangersAgeMs = 5_000
+
+/**
+ * Makes final what can be by now; to be called from time to time. False when the log is not read.
+ * @param ageMs leaves those alone that are younger
+ */
 export async function settleErasures(
   parts: EraseParts,
   timeoutMs: number,
   signal: AbortSignal,
+  ageMs = 0,
 ): Promise<boolean> {
   const { store, clock } = parts
   if ((await store.erasures()).every(({ finalAt }) => finalAt !== null)) return true
-  const before = clock()
+  const before = clock() - ageMs
   if (!(await isCaughtUp(parts, timeoutMs, signal))) return false
   await store.settleErasures(before, clock())
   return true

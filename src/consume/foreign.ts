@@ -2,15 +2,18 @@ import avro from 'avsc'
 import { timesOf } from '../collect/enrich.ts'
 import { formatJson, parseJson, restoreNumbers } from '../collect/json.ts'
 import { itemIdOf } from '../collect/receipt.ts'
+import { type Envelope, envelopeOf } from '../event/envelope.ts'
 import { MillraceError } from '../event/error.ts'
 import { ClockSource, type Event, Privacy, Source } from '../event/event.ts'
 import type { EventId } from '../event/identifier.ts'
 import { sequenceOf } from '../event/identity.ts'
+import { exactLong } from '../event/long.ts'
 import { type AvroRecord, decodeWhole, toEvent } from '../event/record.ts'
 import { eventSchema, rejectionSchema } from '../event/schema.ts'
 import { toError } from '../lib/assert.ts'
 import type { LogRecord } from '../log/log.ts'
 import type { Position } from '../store/store.ts'
+import { agentNames, avroNames } from './member-names.ts'
 
 /**
  * Records that others wrote: Divolte, with its default schema or one of the user's own. Fields with
@@ -36,7 +39,15 @@ export type RowOf = (
 ) => Readonly<Record<string, unknown>>
 
 /** How records of a schema that is not ours become rows. */
-export interface ForeignRecords {
+export interface ForeignRecords extends Omit<ForeignSchema, 'schemaText'> {
+  /** What others write by, as JSON; absent when only we write the topic. */
+  readonly schemaText?: string | undefined
+  /** What users' mappings write by. */
+  readonly mapped?: readonly Pick<ForeignSchema, 'schemaText' | 'rowOf'>[]
+}
+
+/** One such schema. */
+export interface ForeignSchema {
   /** The Avro schema by which they are read, as JSON. */
   readonly schemaText: string
   /** The topic's name in Kafka, which is part of the ids of events without one. */
@@ -77,7 +88,7 @@ export function fieldNamesOf(schemaText: string): string[] {
  * A decoder for what `writerText` wrote, read as `foreign.schemaText` by Avro's rules of evolution.
  * @throws MillraceError `schema_incompatible` when these do not allow it
  */
-export function createForeignDecoder(foreign: ForeignRecords, writerText: string): ForeignDecoder {
+export function createForeignDecoder(foreign: ForeignSchema, writerText: string): ForeignDecoder {
   const names = fieldNamesOf(foreign.schemaText)
   const reader = typeOf(foreign.schemaText)
   const resolver = writerText === foreign.schemaText ? undefined : resolve(reader, writerText)
@@ -85,6 +96,8 @@ export function createForeignDecoder(foreign: ForeignRecords, writerText: string
     const decoded = decodeWhole(reader, resolver, record.value)
     const taken = takeFields(names, decoded)
     if (foreign.rowOf !== undefined) overlay(taken, foreign.rowOf, decoded, placeOf())
+    const envelope = envelopeOf(record.headers)
+    if (envelope !== undefined) seal(taken, envelope)
     return complete(taken, foreign, record.timestamp, `${foreign.topic}/${placeText(position)}`)
 
     function placeOf(): RecordPlace {
@@ -97,23 +110,6 @@ export function createForeignDecoder(foreign: ForeignRecords, writerText: string
 function placeText({ partition, offset }: Position): string {
   return `${partition}/${offset}`
 }
-
-/** Longs that a double cannot hold, such as ids by a snowflake, keep their digits. */
-const exactLong = avro.types.LongType.__with({
-  fromBuffer(bytes: Buffer) {
-    const value = bytes.readBigInt64LE()
-    return Number.isSafeInteger(Number(value)) ? Number(value) : value
-  },
-  toBuffer(value: number | bigint) {
-    const bytes = Buffer.alloc(8)
-    bytes.writeBigInt64LE(BigInt(value))
-    return bytes
-  },
-  fromJSON: Number,
-  toJSON: Number,
-  isValid: (value: unknown) => typeof value === 'bigint' || Number.isSafeInteger(value),
-  compare: (a: number | bigint, b: number | bigint) => (a < b ? -1 : a > b ? 1 : 0),
-})
 
 function typeOf(schemaText: string): avro.Type {
   try {
@@ -191,32 +187,6 @@ function takeParameters(taken: Taken, value: unknown): void {
   } else setMember(taken.rest, 'parameters', jsonValue(value))
 }
 
-/** The members of an event that our record names otherwise. */
-const avroNames: Readonly<Record<string, string>> = {
-  receivedAt: 'timestamp',
-  clientTime: 'clientTimestamp',
-  remoteAddress: 'remoteHost',
-  duplicate: 'detectedDuplicate',
-  corrupt: 'detectedCorruption',
-  viewportWidth: 'viewportPixelWidth',
-  viewportHeight: 'viewportPixelHeight',
-  screenWidth: 'screenPixelWidth',
-  screenHeight: 'screenPixelHeight',
-  userAgent: 'userAgentString',
-}
-
-const agentNames: Readonly<Record<string, string>> = {
-  name: 'userAgentName',
-  family: 'userAgentFamily',
-  vendor: 'userAgentVendor',
-  type: 'userAgentType',
-  version: 'userAgentVersion',
-  deviceCategory: 'userAgentDeviceCategory',
-  osFamily: 'userAgentOsFamily',
-  osVersion: 'userAgentOsVersion',
-  osVendor: 'userAgentOsVendor',
-}
-
 const memberNames: ReadonlyMap<string, string> = new Map([
   ...[...fieldChecks.keys()]
     .filter((name) => ![...Object.values(avroNames), ...Object.values(agentNames)].includes(name))
@@ -261,6 +231,19 @@ function setParameters(taken: Taken, value: unknown): void {
   taken.parameters = value === null ? null : text
 }
 
+/** What the collector knew goes before the record; what says otherwise there becomes a parameter. */
+function seal({ fields, rest }: Taken, envelope: Envelope): void {
+  const { eventId, partyId, receivedAt, eventTime, clockSource, clientTime } = envelope
+  const known: AvroRecord = { eventId, partyId, eventTime, clockSource }
+  known['timestamp'] = receivedAt
+  known['clientTimestamp'] = clientTime
+  for (const [name, value] of Object.entries(known)) {
+    const said = fields[name] ?? value
+    if (said !== value) setMember(rest, name, said)
+    fields[name] = value
+  }
+}
+
 /** What a record without them means; see `eventSchema`. */
 const absent: AvroRecord = {
   ...Object.fromEntries([...fieldChecks.keys()].map((name) => [name, null])),
@@ -275,7 +258,7 @@ const absent: AvroRecord = {
 
 function complete(
   { fields, rest, parameters: own }: Taken,
-  { itemIdParameter }: ForeignRecords,
+  { itemIdParameter }: ForeignSchema,
   timestamp: number | undefined,
   place: string,
 ): Event {

@@ -2,9 +2,10 @@ import { MillraceError } from '../event/error.ts'
 import type { Event, Rejection } from '../event/event.ts'
 import { encodeEvent, eventRecordSchema } from '../event/record.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { Log, LogRecord, Offset } from '../log/log.ts'
+import type { AppendRecord, Log, LogRecord, Offset } from '../log/log.ts'
 import type { DeadLetter, Position, Store } from '../store/store.ts'
 import type { ForeignRecords } from './foreign.ts'
+import { splitName } from './mapped.ts'
 import { createRecordReader, rowOf } from './row.ts'
 
 export interface DeadLetterReplay {
@@ -16,6 +17,8 @@ export interface DeadLetterReplay {
   readonly foreign?: ForeignRecords | undefined
   /** Reads a refused request again, by the rules of today. @throws MillraceError the refusal of today */
   readonly eventOf: (rejection: Rejection, position: Position) => Event
+  /** What that event is on the log; our own record by default. @throws MillraceError `event_unmapped` */
+  readonly recordsOf?: (rejection: Rejection, event: Event) => readonly AppendRecord[]
 }
 
 /** What became of several. */
@@ -79,7 +82,7 @@ async function replayDeadLetter(letter: DeadLetter, replay: DeadLetterReplay): P
   const record: LogRecord = {
     key: '',
     value: letter.value,
-    schema: letter.schema,
+    ...splitName(letter.schema),
     offset: position.offset as Offset,
     timestamp: letter.receivedAt,
   }
@@ -90,11 +93,15 @@ async function replayDeadLetter(letter: DeadLetter, replay: DeadLetterReplay): P
   } else {
     const rejection = reader.decoder(record).rejection(record.value)
     const event = replay.eventOf(rejection, position)
-    const key = event.partyId ?? event.eventId
-    const { fingerprint } = eventRecordSchema
-    await replay.events.append([{ key, value: encodeEvent(event), schema: fingerprint }])
+    const records = replay.recordsOf?.(rejection, event) ?? [recordOf(event)]
+    if (records.length > 0) await replay.events.append(records)
   }
   await replay.store.markReplayed(position, replay.clock())
+}
+
+function recordOf(event: Event): AppendRecord {
+  const { fingerprint: schema } = eventRecordSchema
+  return { key: event.partyId ?? event.eventId, value: encodeEvent(event), schema }
 }
 
 function describe({ topic, partition, offset }: Position): string {

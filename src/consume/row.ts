@@ -3,12 +3,8 @@ import type { Event } from '../event/event.ts'
 import { createDecoder, type Decoder } from '../event/record.ts'
 import type { Log, LogRecord } from '../log/log.ts'
 import type { Position, Row } from '../store/store.ts'
-import {
-  createForeignDecoder,
-  type ForeignDecoder,
-  type ForeignRecords,
-  isOwnSchema,
-} from './foreign.ts'
+import { createForeignDecoder, type ForeignDecoder, type ForeignRecords } from './foreign.ts'
+import { foreignSchemaOf } from './mapped.ts'
 
 /** Turns records of one log into what they say, each by the schema that wrote it. */
 export interface RecordReader {
@@ -40,9 +36,9 @@ export function createRecordReader(log: Log, foreign?: ForeignRecords): RecordRe
   }
   return {
     async prepare(records) {
-      for (const { schema } of records) {
-        if (known.own.has(schema) || known.foreign.has(schema)) continue
-        await fetchSchema(log, schema, foreign, known)
+      for (const record of records) {
+        if (known.own.has(record.schema) || known.foreign.has(record.schema)) continue
+        await fetchSchema(log, record, foreign, known)
       }
     },
     decoder,
@@ -69,15 +65,16 @@ interface Schemas {
 /** A schema that is missing is asked for again with the next batch: it may have been added. */
 async function fetchSchema(
   log: Log,
-  name: string,
+  { schema: name, headers }: LogRecord,
   foreign: ForeignRecords | undefined,
   known: Schemas,
 ): Promise<void> {
   const text = await log.schema(name)
   if (text === undefined) return
   try {
-    if (foreign === undefined || isOwnSchema(text)) known.own.set(name, createDecoder(text))
-    else known.foreign.set(name, createForeignDecoder(foreign, text))
+    const rule = foreignSchemaOf(text, headers, foreign)
+    if (rule === undefined) known.own.set(name, createDecoder(text))
+    else known.foreign.set(name, createForeignDecoder(rule, text))
   } catch (thrown) {
     if (!(thrown instanceof MillraceError)) throw thrown
     known.faults.set(name, thrown)

@@ -26,8 +26,18 @@ export interface Writer {
 export interface WriterOptions extends WriteOptions {
   /** As many records are written at once, and some more where the last piece was large. */
   readonly batchRecords: number
+  /** As many bytes of records likewise: what bounds the memory where they are large. */
+  readonly batchBytes: number
   /** Shortest time between two writes that are not full. */
   readonly writeIntervalMs: number
+}
+
+/** One write that is durable. */
+export interface Written {
+  readonly rows: number
+  readonly deadLetters: number
+  /** From its first try to its end. */
+  readonly seconds: number
 }
 
 export interface WriterParts {
@@ -36,7 +46,7 @@ export interface WriterParts {
   readonly signal: AbortSignal
   readonly onRetry: (error: Error, attempt: number) => void
   /** Told after every write. */
-  readonly onStored: () => void
+  readonly onWritten: (written: Written) => void
   /** Told when a write cannot go on at all. */
   readonly onFailure: () => void
 }
@@ -47,6 +57,8 @@ interface Gathered {
   deadLetters: DeadLetter[]
   readonly nextOffsets: Map<number, Offset>
   records: number
+  /** Of the records' values. */
+  bytes: number
 }
 
 export function createWriter(options: WriterOptions, parts: WriterParts): Writer {
@@ -77,6 +89,7 @@ class GatheringWriter implements Writer {
     next.nextOffsets.set(partition, nextOffset)
     // A piece without records moves the position all the same.
     next.records += Math.max(1, records.length)
+    for (const { value } of records) next.bytes += value.byteLength
     if (this.#isFull()) this.#full.abort()
     this.#startWriting()
     return this.#waitUntil(() => !this.#isFull())
@@ -87,7 +100,8 @@ class GatheringWriter implements Writer {
   }
 
   #isFull(): boolean {
-    return this.#next.records >= this.#options.batchRecords
+    const { records, bytes } = this.#next
+    return records >= this.#options.batchRecords || bytes >= this.#options.batchBytes
   }
 
   #startWriting(): void {
@@ -109,7 +123,7 @@ class GatheringWriter implements Writer {
 
   /** Writes and commits until nothing is gathered; false when `signal` came first. */
   async #writeAll(): Promise<boolean> {
-    const { log, signal, onStored } = this.#parts
+    const { log, signal, onWritten } = this.#parts
     while (this.#next.records > 0) {
       const startedAt = performance.now()
       const gathered = this.#next
@@ -118,7 +132,11 @@ class GatheringWriter implements Writer {
       this.#taken.resolve(true)
       this.#taken = Promise.withResolvers()
       if (!(await this.#write(gathered))) return false
-      onStored()
+      onWritten({
+        rows: gathered.rows.length,
+        deadLetters: gathered.deadLetters.length,
+        seconds: (performance.now() - startedAt) / 1_000,
+      })
       for (const [partition, offset] of gathered.nextOffsets) {
         await log.commit(storeGroup, partition, offset)
       }
@@ -149,5 +167,5 @@ class GatheringWriter implements Writer {
 }
 
 function nothing(): Gathered {
-  return { rows: [], deadLetters: [], nextOffsets: new Map(), records: 0 }
+  return { rows: [], deadLetters: [], nextOffsets: new Map(), records: 0, bytes: 0 }
 }

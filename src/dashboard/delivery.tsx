@@ -109,7 +109,8 @@ function DeliveryTable({ rows }: { rows: AccountingAnswer['rows'] }) {
 const consumers: Readonly<Record<string, string>> = {
   running: 'storing as events arrive',
   waiting: 'waiting: it cannot store now',
-  stopped: 'in another process',
+  elsewhere: 'stored by other processes',
+  stopped: 'nobody stores: no consumer runs',
 }
 
 export function SystemCard(props: {

@@ -10,6 +10,7 @@ export const viewTitles = {
   top: 'Top lists',
   funnel: 'Funnel',
   retention: 'Retention',
+  recommendations: 'Recommendations',
   party: 'Parties',
   'dead-letters': 'Dead letters',
 } as const
@@ -31,6 +32,15 @@ export const metricTitles = {
 
 export type Metric = keyof typeof metricTitles
 
+/** What is drawn by day of the recommendations. */
+export const exposureTitles = {
+  impressions: 'Impressions',
+  clicks: 'Clicks',
+  share: 'Click-through',
+} as const
+
+export type Exposure = keyof typeof exposureTitles
+
 /** What is counted of the programs that parties use. */
 export const softwareTitles = { browser: 'Browsers', system: 'Systems' } as const
 
@@ -48,6 +58,8 @@ export interface Route {
   readonly eventType: string
   /** Of the top lists. */
   readonly software: Software
+  /** Of the recommendations. */
+  readonly exposure: Exposure
   /** Of the way of one party: '' while none is chosen. */
   readonly partyId: string
 }
@@ -60,6 +72,7 @@ const start: Route = {
   steps: [],
   eventType: '',
   software: 'browser',
+  exposure: 'impressions',
   partyId: '',
 }
 
@@ -76,6 +89,7 @@ export function parseHash(hash: string): Route {
     steps: given.getAll('step').filter((step) => step !== ''),
     eventType: given.get('type') ?? '',
     software: keyOf(softwareTitles, given.get('software')) ?? start.software,
+    exposure: keyOf(exposureTitles, given.get('show')) ?? start.exposure,
     partyId: name === 'party' ? decode(rest.join('/')) : '',
   }
 }
@@ -90,6 +104,8 @@ export function hashOf(route: Route): string {
   if (route.view === 'top' && route.eventType !== '') query.set('type', route.eventType)
   if (route.view === 'top' && route.software !== start.software)
     query.set('software', route.software)
+  if (route.view === 'recommendations' && route.exposure !== start.exposure)
+    query.set('show', route.exposure)
   const name = route.view === start.view ? '' : route.view
   const party = route.view === 'party' && route.partyId !== '' ? `/${encode(route.partyId)}` : ''
   const text = query.toString()

@@ -10,6 +10,7 @@ import { Live } from './live.tsx'
 import { Overview } from './overview.tsx'
 import { Choice, ProblemNote, useFeed, type ViewProps } from './parts.tsx'
 import { Party } from './party.tsx'
+import { Recommendations } from './recommendations.tsx'
 import { Retention } from './retention.tsx'
 import {
   dayChoices,
@@ -31,6 +32,7 @@ const views: Readonly<Record<ViewName, FunctionComponent<ViewProps>>> = {
   top: Top,
   funnel: Funnel,
   retention: Retention,
+  recommendations: Recommendations,
   party: Party,
   'dead-letters': DeadLetters,
 }
@@ -196,7 +198,13 @@ function ThemeButton() {
 }
 
 /** The views that are asked about a range of days. */
-const rangeViews: readonly ViewName[] = ['overview', 'top', 'funnel', 'retention']
+const rangeViews: readonly ViewName[] = [
+  'overview',
+  'top',
+  'funnel',
+  'retention',
+  'recommendations',
+]
 
 function RangeBar({ route }: { readonly route: Route }) {
   const { view, days, bots } = route

@@ -103,6 +103,11 @@ const table = {
     'The function consume.rowOf cannot make a row of the record: %s',
     'Mend it in millrace.config.ts; millrace dead-letters replay then tries the record again',
   ],
+  event_unmapped: [
+    500,
+    'The mapping cannot make a record of the event: %s',
+    'Mend it in millrace.config.ts; millrace dead-letters replay then maps the event again',
+  ],
   // The store.
   store_locked: [
     503,
@@ -111,7 +116,7 @@ const table = {
   ],
   store_corrupt: [
     500,
-    'The store cannot be opened: %s',
+    'The store cannot be read: %s',
     'Restore the file from a backup, or move it away: the log fills a new one',
   ],
   store_version: [
@@ -162,6 +167,11 @@ const table = {
     429,
     'Too many failed logins from %s',
     'Wait a minute; the token is that of MILLRACE_API_TOKEN',
+  ],
+  event_absent: [
+    404,
+    'It did not arrive: %s',
+    'Look at /inspect, and at what was refused: /api/inspect/rejections',
   ],
   live_full: [503, 'Too many live streams are open: %s', 'Close one, or raise api.liveMax'],
   replay_running: [409, 'A replay is running: %s', 'Wait until it has ended'],
@@ -262,13 +272,49 @@ const table = {
     'Run the same command again: it goes on with the day where it stopped',
   ],
   // Recommendations.
+  recommendations_away: [
+    503,
+    'Nobody can recommend anything now',
+    'Is the process that owns the store running? The page goes on without',
+  ],
   evaluate_invalid: [
     400,
     'The files cannot be evaluated: %s',
     'A row is SessionId<TAB>ItemId<TAB>Time, or a line is one session; a test file may have prefix<TAB>target',
   ],
+  model_unknown: [404, 'There is no such model: %s', 'millrace recommend models lists them'],
+  model_incomplete: [
+    409,
+    'The model is not whole: %s',
+    'It is not served; build another one: millrace recommend build',
+  ],
+  model_changed: [
+    409,
+    'Another model was published meanwhile: %s',
+    'Publish again: this one is then compared with that one',
+  ],
+  model_empty: [
+    409,
+    'There is nothing to make a model from: %s',
+    'Ask for more days, or look at recommend.eventTypes',
+  ],
+  spark_absent: [
+    500,
+    'Spark cannot be started: %s',
+    'Install Spark 3.5 and Java 17, and set recommend.sparkSubmit to its bin/spark-submit',
+  ],
+  spark_failed: [
+    500,
+    'The Spark job failed: %s',
+    'The model in service stays; mend what is named and build again',
+  ],
   internal: [500, 'Something went wrong: %s', 'Look at the log of the process'],
   // Set-up.
+  types_outdated: [
+    500,
+    'The types are not those of the schemas: %s',
+    'Run millrace types --out FILE and look at what changed',
+  ],
   config_invalid: [500, 'The configuration is not valid: %s', 'See docs/configuration.md'],
   address_in_use: [
     500,
@@ -284,6 +330,11 @@ const table = {
     500,
     'No running Millrace owns this data folder: %s',
     'Start it with millrace start, or set MILLRACE_API_URL',
+  ],
+  file_exists: [
+    409,
+    'There is a file already: %s',
+    'Give another name, or --force to write over it',
   ],
   owner_present: [
     500,

@@ -47,7 +47,7 @@ function encodeMember(original: unknown, name: string, key: string): string | un
 function encodeArray(value: unknown[], name: string): string {
   let text = `a${name}`
   for (let index = 0; index < value.length; index++) {
-    text += encodeMember(value[index], '', `${index}`) ?? 'n'
+    text += encodeMember(value[index], '', `${index}`) || 'n'
   }
   return `${text}.`
 }
@@ -55,7 +55,7 @@ function encodeArray(value: unknown[], name: string): string {
 function encodeObject(value: object, name: string): string {
   let text = `(${name}`
   for (const key of Object.keys(value)) {
-    text += encodeMember((value as Record<string, unknown>)[key], `${escapeText(key)}!`, key) ?? ''
+    text += encodeMember((value as Record<string, unknown>)[key], `${escapeText(key)}!`, key) || ''
   }
   return `${text})`
 }

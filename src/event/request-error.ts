@@ -54,6 +54,11 @@ export const requestErrors = {
     'Send fewer events at a time, or raise collect.batchEventsMax',
   ],
   event_invalid: [400, 'The event is not valid: %s', 'docs/api.md lists the fields of an event'],
+  event_schema: [
+    400,
+    'The event is not as its schema says: %s',
+    'Mend the page, or the schema in collect.eventSchemas and replay the dead letter',
+  ],
   origin_refused: [
     403,
     'Events from this origin are not accepted: %s',

@@ -51,7 +51,8 @@ export interface ImportTargetOptions {
 export function createImportTarget(options: ImportTargetOptions): ImportTarget {
   const { store, clock } = options
   const startAgain = async (log: string): Promise<void> => {
-    await store.write({ rows: [], deadLetters: [], positions: [positionOf(log, 0)] })
+    const positions = [positionOf(log, 0)]
+    await store.write({ rows: [], deadLetters: [], positions, setsBack: true })
   }
   return {
     async begin({ log, days, outsideRetention }) {

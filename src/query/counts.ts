@@ -1,5 +1,5 @@
 import { MillraceError } from '../event/error.ts'
-import type { CountRow, Filter, TimeRange } from '../store/store.ts'
+import type { CountRow, Filter, OnBehind, TimeRange } from '../store/store.ts'
 import {
   filterParameters,
   type ParameterNotes,
@@ -37,8 +37,9 @@ export function parseCounts(queryText: string, context: QueryContext): CountsQue
 export async function askCounts(
   store: QueryStore,
   question: CountsQuestion,
+  onBehind?: OnBehind,
 ): Promise<readonly CountRow[]> {
-  const rows = await store.counts(question.range, question.filter)
+  const rows = await store.counts(question.range, question.filter, onBehind)
   if (rows.length <= countRowsMax) return rows
   throw new MillraceError(
     'question_too_large',

@@ -6,8 +6,11 @@ import type { QueryStore } from './query.ts'
 export interface FlowHealth {
   /** Records on the log that are not stored yet; null when nobody knows. */
   readonly lag: number | null
-  /** `waiting` while it cannot store; `stopped` where another process consumes, or none does. */
-  readonly consumer: 'running' | 'waiting' | 'stopped'
+  /**
+   * `waiting` while it cannot store; `elsewhere` where other processes have to consume, which this one
+   * does not see; `stopped` where none does.
+   */
+  readonly consumer: 'running' | 'waiting' | 'elsewhere' | 'stopped'
   /** What keeps events from being taken or stored, or null. */
   readonly problem: string | null
   /** Where events can be sent, when the same process collects. */

@@ -22,12 +22,15 @@ export type QueryStore = Pick<
   | 'funnel'
   | 'retention'
   | 'accounting'
+  | 'clickThrough'
   | 'deadLetters'
   | 'health'
 >
 
 /** One stored event. */
 export type EventRow = Row
+
+export type { OnBehind } from '../store/store.ts'
 
 /** What a question is asked against. */
 export interface QueryContext {

@@ -1,4 +1,4 @@
-import type { Dimension, Filter, TimeRange, TopRow } from '../store/store.ts'
+import type { Dimension, Filter, OnBehind, TimeRange, TopRow } from '../store/store.ts'
 import {
   filterParameters,
   type ParameterNotes,
@@ -88,6 +88,11 @@ function parseList(parameters: Parameters, context: QueryContext): Omit<TopQuest
 }
 
 /** Most first; of equal counts the value that sorts first. */
-export function askTop(store: QueryStore, question: TopQuestion): Promise<readonly TopRow[]> {
-  return store.top(question.dimension, question.range, question.filter, question.limit)
+export function askTop(
+  store: QueryStore,
+  question: TopQuestion,
+  onBehind?: OnBehind,
+): Promise<readonly TopRow[]> {
+  const { dimension, range, filter, limit } = question
+  return store.top(dimension, range, filter, limit, onBehind)
 }

@@ -1,4 +1,4 @@
-import type { Filter, TimeRange, Uniques } from '../store/store.ts'
+import type { Filter, OnBehind, TimeRange, Uniques } from '../store/store.ts'
 import {
   filterParameters,
   type ParameterNotes,
@@ -27,6 +27,10 @@ export function parseUniques(queryText: string, context: QueryContext): UniquesQ
 }
 
 /** Days in their order; those without a party are left out. */
-export function askUniques(store: QueryStore, question: UniquesQuestion): Promise<Uniques> {
-  return store.uniques(question.range, question.filter)
+export function askUniques(
+  store: QueryStore,
+  question: UniquesQuestion,
+  onBehind?: OnBehind,
+): Promise<Uniques> {
+  return store.uniques(question.range, question.filter, onBehind)
 }

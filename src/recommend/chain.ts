@@ -4,7 +4,24 @@ import type { ModelName, Recommendation, Recommender, RecommendRequest } from '.
 export interface ChainAnswer {
   /** `none` when nobody knew anything. */
   readonly model: ModelName | 'none'
-  readonly items: readonly Recommendation[]
+  readonly items: readonly ChainItem[]
+}
+
+/** With the model that gave it: the first ones of a chain may not know enough. */
+export interface ChainItem extends Recommendation {
+  readonly model: ModelName
+}
+
+/**
+ * A chain with the store's published model in its second place: the first one knows the session of a
+ * second ago, the model knows months, and what comes after it are the chain's substitutes.
+ */
+export function withPublished(
+  chain: readonly Recommender[],
+  published: Recommender | undefined,
+): readonly Recommender[] {
+  if (published === undefined) return chain
+  return [...chain.slice(0, 1), published, ...chain.slice(1)]
 }
 
 /**
@@ -12,7 +29,7 @@ export interface ChainAnswer {
  * scores fall within one model's items only.
  */
 export function askChain(chain: readonly Recommender[], request: RecommendRequest): ChainAnswer {
-  const items: Recommendation[] = []
+  const items: ChainItem[] = []
   const given = new Set<string>()
   let first: ModelName | 'none' = 'none'
   for (const { model, recommend } of chain) {
@@ -22,7 +39,7 @@ export function askChain(chain: readonly Recommender[], request: RecommendReques
     for (const item of recommend({ ...request, limit, isAllowed })) {
       if (first === 'none') first = model
       given.add(item.itemId)
-      items.push(item)
+      items.push({ ...item, model })
     }
   }
   return { model: first, items }

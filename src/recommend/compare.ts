@@ -8,6 +8,7 @@ import {
 import { createItemToItem } from './item-to-item.ts'
 import { createPopularity } from './popularity.ts'
 import type { Recommender } from './recommend.ts'
+import { createScored, type Scores } from './scores.ts'
 import type { FileSession } from './session-file.ts'
 import { createSessionKnn, type SessionKnnOptions } from './session-knn.ts'
 import { tuneSessionKnn } from './tune.ts'
@@ -22,16 +23,17 @@ export interface Comparison {
 /** Of the sessions with an item all are counted: a batch has no time limit. */
 const sessionsMax = Number.MAX_SAFE_INTEGER
 
-/**
- * Learns from `training`, then asks for every next click of `test`.
- * @param onRow told of each row as it is there
- */
-export async function compareModels(
-  training: readonly FileSession[],
-  test: readonly FileSession[],
-  protocols: readonly Protocol[],
-  onRow: (row: EvaluateRow) => void = () => {},
-): Promise<Comparison> {
+export interface CompareInput {
+  readonly training: readonly FileSession[]
+  readonly test: readonly FileSession[]
+  readonly protocols: readonly Protocol[]
+  /** Answers of another program; absent, it has no row. */
+  readonly scores?: Scores | undefined
+}
+
+/** Learns from `training`, then asks for every next click of `test`. */
+export async function compareModels(input: CompareInput): Promise<Comparison> {
+  const { training, test, protocols, scores } = input
   const index = await indexSessions(training)
   const chosen: Partial<Record<Protocol, SessionKnnOptions>> = {}
   const rows: EvaluateRow[] = []
@@ -43,12 +45,11 @@ export async function compareModels(
       createItemToItem(index, { sessionsMax, decay: 0, cosine: false }),
       createItemToItem(index, { sessionsMax, decay: 0.8, cosine: true }, 'item-knn'),
       createSessionKnn(index, options),
+      ...(scores === undefined ? [] : [createScored(scores)]),
     ]
     const predictions = predictionsOf(test, protocol)
     for (const model of models) {
-      const row = evaluate(model, model.model, index, predictions, protocol)
-      rows.push(row)
-      onRow(row)
+      rows.push(evaluate(model, model.model, index, predictions, protocol))
     }
   }
   return { rows, chosen }

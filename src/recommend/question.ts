@@ -71,22 +71,34 @@ export function parseRecommend(queryText: string, known: ParameterNotes): Recomm
 
 /** @throws MillraceError `body_not_json`, `question_invalid` */
 export function parseRecommendBody(body: string): RecommendQuestion {
-  let value: unknown
   try {
-    value = JSON.parse(body)
+    return readRecommendBody(JSON.parse(body))
   } catch (thrown) {
-    throw new MillraceError('body_not_json', (thrown as Error).message, { cause: thrown })
+    if (!(thrown instanceof SyntaxError)) throw thrown
+    throw new MillraceError('body_not_json', thrown.message, { cause: thrown })
   }
+}
+
+/**
+ * Reads what stands in a body.
+ * @param names members beside `items`, `session`, `limit` and `exclude`
+ * @throws MillraceError `question_invalid`
+ */
+export function readRecommendBody(
+  value: unknown,
+  names: readonly 'party'[] = [],
+): RecommendQuestion {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw invalid('the body is an object such as {"items": ["a"], "limit": 10}')
   }
-  const known = ['items', 'session', 'limit', 'exclude']
+  const known = ['items', 'session', 'limit', 'exclude', ...names]
   const unknown = Object.keys(value).find((name) => !known.includes(name))
   if (unknown !== undefined) {
     throw invalid(`unknown member ${quote(unknown)}${nearest(unknown, known)}`)
   }
-  const { items = [], exclude = [], session, limit } = value as Readonly<Record<string, unknown>>
-  return questionOf({ items, exclude, session, party: undefined, limit })
+  const given = value as Readonly<Record<string, unknown>>
+  const { items = [], exclude = [], session, party, limit } = given
+  return questionOf({ items, exclude, session, party, limit })
 }
 
 interface GivenQuestion {

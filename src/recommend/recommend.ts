@@ -11,6 +11,8 @@ export type ModelName =
   | 'trending'
   | 'recent'
   | 'popularity'
+  | 'als'
+  | 'co-occurrence'
 
 /** What a model is asked. */
 export interface RecommendRequest {

@@ -4,8 +4,8 @@ import type { Event } from '../event/event.ts'
 import { toError } from '../lib/assert.ts'
 import { type Clock, dayMs, minuteMs, secondMs } from '../lib/clock.ts'
 import { backoffMs, waitMs } from '../lib/retry.ts'
-import { type Store, sessionGapMs } from '../store/store.ts'
-import { askChain } from './chain.ts'
+import { type Store, sessionGapMs, type TimeRange } from '../store/store.ts'
+import { askChain, type ChainItem, withPublished } from './chain.ts'
 import { type ClickRules, clickOf, readClickRules, readClicks } from './clicks.ts'
 import { createItemToItem, itemToItemDefaults } from './item-to-item.ts'
 import {
@@ -17,6 +17,7 @@ import {
 import type { RecommendQuestion } from './question.ts'
 import { createRecent } from './recent.ts'
 import type { Recommendation, Recommender } from './recommend.ts'
+import type { FileSession } from './session-file.ts'
 import {
   buildIndex,
   itemCount,
@@ -26,6 +27,7 @@ import {
 } from './session-index.ts'
 import { createSessionKnn, sessionKnnDefaults } from './session-knn.ts'
 import { createSessions, type Sessions } from './sessions.ts'
+import { readStoredSessions } from './stored-sessions.ts'
 import { buildTrending } from './trending.ts'
 import type { Visibility } from './visibility.ts'
 
@@ -50,6 +52,8 @@ export interface RecommendParts {
   /** Events from now on, as they come onto the log, until `signal` aborts. */
   readonly tail: (signal: AbortSignal) => AsyncIterable<Event>
   readonly visibility: Visibility
+  /** The published model of the store, as it is now; see `followModel`. */
+  readonly published?: () => Recommender | undefined
   /** Takes lines that an operator should see. */
   readonly onLine?: (line: string) => void
 }
@@ -60,7 +64,7 @@ export interface RecommendAnswer {
   readonly recommendationId: string
   /** That of the first item; `none` for an answer without items. */
   readonly model: string
-  readonly items: readonly Recommendation[]
+  readonly items: readonly ChainItem[]
 }
 
 /** What was built. */
@@ -81,6 +85,8 @@ export interface RecommendService {
   readonly recommendSession: (question: RecommendQuestion) => RecommendAnswer
   /** What goes with each item, by each model that knows the item. */
   readonly neighbours: (itemId: string, limit: number) => readonly NeighbourAnswer[]
+  /** Sessions of the store, to evaluate on. @throws what `Store.events` throws */
+  readonly sessions: (range: TimeRange) => AsyncIterable<FileSession>
   /** Reads the store anew. While that is under way, the same promise for everyone. */
   readonly build: () => Promise<BuildResult>
   /** Indexes what has arrived since. */
@@ -159,6 +165,7 @@ export function openRecommendService(
       return answer(state, question, known)
     },
     neighbours: (itemId, limit) => neighboursOf(state, itemId, limit),
+    sessions: (range) => readStoredSessions(parts.store, range, rules, options.sessionClicksMax),
     build,
     refresh,
     forget(partyId) {
@@ -354,7 +361,12 @@ function answer(
     !parts.visibility.isHidden(itemId, at) &&
     !isExpired(models.index, itemId, at, options.itemDaysMax)
   const { limit } = question
-  const { model, items: best } = askChain(models.chain, { items, at, limit, isAllowed })
+  const { model, items: best } = askChain(withPublished(models.chain, parts.published?.()), {
+    items,
+    at,
+    limit,
+    isAllowed,
+  })
   return { recommendationId: randomBytes(16).toString('base64url'), model, items: best }
 }
 
@@ -376,8 +388,9 @@ function neighboursOf(state: State, itemId: string, limit: number): readonly Nei
   const at = state.parts.clock()
   const isAllowed = (other: string): boolean =>
     other !== itemId && !state.parts.visibility.isHidden(other, at)
-  return state.models.chain
-    .filter(({ model }) => model === 'session-knn' || model === 'item-to-item')
+  const known = ['session-knn', 'item-to-item', 'co-occurrence']
+  return withPublished(state.models.chain, state.parts.published?.())
+    .filter(({ model }) => known.includes(model))
     .flatMap(({ model, recommend }) =>
       recommend({ items: [itemId], at, limit, isAllowed }).map((entry) => ({ ...entry, model })),
     )

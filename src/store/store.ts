@@ -1,6 +1,11 @@
 import type { ErrorCode } from '../event/error.ts'
 import type { Event } from '../event/event.ts'
 import { minuteMs } from '../lib/clock.ts'
+import type { ClickThrough } from './exposure.ts'
+import type { OnBehind, StoreHealth } from './health.ts'
+import type { HasModels } from './models.ts'
+
+export type { OnBehind, StoreHealth } from './health.ts'
 
 /** The store contract: durable rows, each event once, the questions over them. A folder each implements it. */
 
@@ -48,6 +53,11 @@ export interface WriteBatch {
   readonly deadLetters: readonly DeadLetter[]
   /** Where to go on: `offset` is the next one to read. Empty in a replay, which moves nothing. */
   readonly positions: readonly Position[]
+  /**
+   * The positions may be before those that the store has. Otherwise, where several processes write, a
+   * lower one changes nothing: its consumer stood still while another went on.
+   */
+  readonly setsBack?: boolean
 }
 
 /** What one write changed; a store that writes without looking first can't tell. */
@@ -168,7 +178,7 @@ export interface RetentionRow {
 export interface AccountingRow {
   readonly day: string
   readonly stored: number
-  /** Numbers below the highest stored one of their page view that are not there. */
+  /** Numbers below the highest of their page view that are not there; page views likewise, as one. */
   readonly missing: number
   /** Receipts of stored events, beyond the first. */
   readonly repeated: number
@@ -239,24 +249,7 @@ export interface PartitionProgress {
   readonly receivedAt: number | null
 }
 
-/** How the store is, in numbers that can be alarmed on. */
-export interface StoreHealth {
-  readonly events: number
-  /** ms since 1970 by the collector's clock: the newest receipt stored, or null when there is none. */
-  readonly lastReceivedAt: number | null
-  /** ms since 1970: when the last write was made by this process, or null. */
-  readonly lastWrittenAt: number | null
-  /** Receipts kept as repeats. */
-  readonly duplicates: number
-  /** Those that were not replayed yet. */
-  readonly deadLetters: number
-  /** Sizes on disk. */
-  readonly bytes: number
-  /** Closed days (UTC, `YYYY-MM-DD`) whose file is missing or cut: questions that need them fail. */
-  readonly damagedDays: readonly string[]
-}
-
-export interface Store {
+export interface Store extends HasModels {
   /** The next offset to read for each partition of one log and topic. Empty when it is unknown. */
   positions(log: string, topic: string): Promise<ReadonlyMap<number, number>>
 
@@ -283,13 +276,13 @@ export interface Store {
   events(range: TimeRange, filter: Filter, page: EventPage): Promise<readonly Row[]>
 
   /** Events by day and event type, in that order. */
-  counts(range: TimeRange, filter: Filter): Promise<readonly CountRow[]>
+  counts(range: TimeRange, filter: Filter, onBehind?: OnBehind): Promise<readonly CountRow[]>
 
   /** How many events there are, and the times of the first and the last. */
   extent(range: TimeRange, filter: Filter): Promise<Extent>
 
   /** Different parties by day, and in the whole range. */
-  uniques(range: TimeRange, filter: Filter): Promise<Uniques>
+  uniques(range: TimeRange, filter: Filter, onBehind?: OnBehind): Promise<Uniques>
 
   /** The `limit` values with most events, most first; of equal counts the value that sorts first. */
   top(
@@ -297,6 +290,7 @@ export interface Store {
     range: TimeRange,
     filter: Filter,
     limit: number,
+    onBehind?: OnBehind,
   ): Promise<readonly TopRow[]>
 
   /**
@@ -331,16 +325,20 @@ export interface Store {
    */
   accounting(range: TimeRange, filter: Pick<Filter, 'bots'>): Promise<readonly AccountingRow[]>
 
+  /**
+   * Which recommendations were seen, and clicked: see exposure.ts for what belongs together. The
+   * filter is one of the impressions and of the clicks. A day has the same rows in every range that
+   * holds it.
+   */
+  clickThrough(range: TimeRange, filter: Filter): Promise<ClickThrough>
+
   /** Dead letters, newest first. */
   deadLetters(page: DeadLetterPage): Promise<readonly StoredDeadLetter[]>
 
   /** One dead letter by its position, or undefined. */
   deadLetter(position: Position): Promise<StoredDeadLetter | undefined>
 
-  /**
-   * Marks a dead letter as replayed.
-   * @throws MillraceError `dead_letter_unknown`
-   */
+  /** Marks a dead letter as replayed. @throws MillraceError `dead_letter_unknown` */
   markReplayed(position: Position, at: number): Promise<void>
 
   /** How many rows there are of a party. */

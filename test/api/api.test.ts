@@ -6,7 +6,7 @@ import { encodeRejection, rejectionRecordSchema } from '../../src/event/record.t
 import { dayMs } from '../../src/lib/clock.ts'
 import type { StoredDeadLetter } from '../../src/store/store.ts'
 import { positionOf, rowOf } from '../query/memory-store.ts'
-import { assertShape, now, type Scene, sceneOf } from './scene.ts'
+import { assertShape, bearer, now, type Scene, sceneOf } from './scene.ts'
 
 function letterOf(offset: number, over: Partial<StoredDeadLetter> = {}): StoredDeadLetter {
   const value = encodeRejection({
@@ -129,6 +129,7 @@ describe('GET /api/health', () => {
         duplicates: 0,
         deadLetters: 0,
         storeBytes: 0,
+        fullestBucket: null,
         liveStreams: 0,
         collectorUrl: null,
         version: '1.2.3',
@@ -332,5 +333,11 @@ describe('openApi', () => {
     assert.match(headers['content-type'] ?? '', /version=0\.0\.4/)
     assert.equal(text, 'millrace_x 1\n')
     assert.equal((await (await sceneOf(t)).ask('/api/metrics')).status, 404)
+    assert.equal((await ask('/metrics')).text, text)
+    const guarded = await sceneOf(t, { token: 'x'.repeat(32) }, { metrics: async () => text })
+    for (const path of ['/metrics', '/api/metrics']) {
+      assert.equal((await guarded.ask(path)).status, 401)
+      assert.equal((await guarded.ask(path, { headers: bearer('x'.repeat(32)) })).status, 200)
+    }
   })
 })

@@ -3,7 +3,12 @@ import { describe, it } from 'node:test'
 import type { HealthAnswer } from '../../src/api/answer.ts'
 import { sizeText } from '../../src/cli/doctor-finding.ts'
 import { checkNode, judgeClock, judgeDisk, judgeLogSize } from '../../src/cli/doctor-machine.ts'
-import { judgeHealth, judgeProxies } from '../../src/cli/doctor-running.ts'
+import {
+  judgeBucket,
+  judgeHealth,
+  judgeOthers,
+  judgeProxies,
+} from '../../src/cli/doctor-running.ts'
 import { checkSettings } from '../../src/cli/doctor-settings.ts'
 import { parseConfig } from '../../src/config.ts'
 import { hourMs, minuteMs } from '../../src/lib/clock.ts'
@@ -22,6 +27,7 @@ const well: HealthAnswer = {
   duplicates: 0,
   deadLetters: 0,
   storeBytes: 1,
+  fullestBucket: null,
   liveStreams: 0,
   collectorUrl: null,
   version: '1.2.3',
@@ -54,6 +60,31 @@ describe('the doctor', () => {
     assert.equal(levelsOf({ lastStoredAt: before })['newest event'], 'warn')
     const later = new Date(now + hourMs).toISOString()
     assert.equal(levelsOf({ lastStoredAt: later })['newest event'], 'fail')
+  })
+
+  it('believes that others consume while what waits gets less or is stored', () => {
+    const first = { ...well, consumer: 'elsewhere', lag: 100 }
+    assert.deepEqual(levelsOf(first)['consumer'], undefined)
+    assert.equal(levelsOf({ ...first, lag: null })['consumer'], 'fail')
+    const judged = (over: Partial<HealthAnswer>): string =>
+      judgeOthers(first, { ...first, ...over }).level
+    assert.equal(judged({}), 'fail')
+    assert.equal(judged({ lag: 101 }), 'fail')
+    assert.equal(judged({ lag: 99 }), 'ok')
+    assert.equal(judged({ lag: 0 }), 'ok')
+    const stored = new Date(now + 1).toISOString()
+    assert.equal(judged({ lag: 101, lastStoredAt: stored }), 'ok')
+    assert.equal(judged({ lag: 60_000, lastStoredAt: stored }), 'warn')
+  })
+
+  it('warns of a partition of the store that has grown too large', () => {
+    const levels = (rows: number): string[] =>
+      [...judgeBucket({ ...well, fullestBucket: { name: '2026-03-10', rows } })].map(
+        ({ level }) => level,
+      )
+    assert.deepEqual([...judgeBucket(well)], [])
+    assert.deepEqual(levels(500_000), ['ok'])
+    assert.deepEqual(levels(500_001), ['warn'])
   })
 
   it('judges Node, disk, clock and log by their bounds', () => {

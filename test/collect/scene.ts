@@ -6,7 +6,13 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { type Collector, openCollector } from '../../src/collect/collect.ts'
 import type { CollectParts } from '../../src/collect/options.ts'
-import { answerScript, type TagScript, type TagScripts } from '../../src/collect/script.ts'
+import { tagFacts } from '../../src/collect/party-cookie.ts'
+import {
+  answerScript,
+  type TagScript,
+  type TagScriptOptions,
+  type TagScripts,
+} from '../../src/collect/script.ts'
 import { type ConfigInput, parseConfig } from '../../src/config.ts'
 import type { Event, Rejection } from '../../src/event/event.ts'
 import { createDecoder } from '../../src/event/record.ts'
@@ -65,6 +71,7 @@ export async function openScene(
   options: ConfigInput['collect'] = {},
   parts: Partial<CollectParts> = {},
   wrap: (log: Log) => Log = (log) => log,
+  tag: Partial<TagScriptOptions> = {},
 ): Promise<Scene> {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-collect-'))
   const config = parseConfig({ collect: { port: 0, requestsPerSecondMax: 0, ...options } })
@@ -73,7 +80,7 @@ export async function openScene(
   const rejected = wrap(await openLog('rejected'))
   const lines: string[] = []
   const collector = await openCollector(
-    { ...config.collect, name: config.tag.name, eventSuffix: config.tag.eventSuffix },
+    { ...config.collect, ...tagFacts({ ...config.tag, ...tag }) },
     { scripts, onLine: (line) => lines.push(line), ...parts, events, rejected },
   )
   t.after(async () => {

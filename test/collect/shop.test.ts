@@ -67,7 +67,7 @@ describe('the example shop', () => {
 
   test('names the tag and the dashboard of this collector', async () => {
     const { body } = (await loadShop('my-tag.js', 'http://[::1]:9/?"')).file('')
-    assert.match(body, /<script src="\/my-tag\.js" defer><\/script>/)
+    assert.match(body, /<script src="\/my-tag\.js\?modules=delivery,shelf" defer><\/script>/)
     assert.match(body, /href="http:\/\/\[::1\]:9\/\?&#34;"/)
     assert.doesNotMatch(body, /divolte\.js|8291/)
     assert.match((await loadShop('a.js', null)).file('basket.html').body, /href="\/">See what/)

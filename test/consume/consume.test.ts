@@ -25,6 +25,7 @@ after(() => rmSync(root, { recursive: true, force: true }))
 
 const options: ConsumeOptions = {
   batchRecords: 100,
+  batchBytes: 1_000_000,
   writeIntervalMs: 0,
   drainTimeoutMs: 10_000,
   retryInitialMs: 1,
@@ -112,6 +113,19 @@ test('what is on the log is in the store, once, also after a restart in the midd
   assert.equal(await storedCount(scene.store), 500)
   const { duplicates } = await scene.store.health()
   assert.equal(duplicates, 0)
+})
+
+test('what a consumer has stored and not committed is committed by the next one', async (t) => {
+  const scene = await openScene(t)
+  await appendEvents(scene.events, 0, 50)
+  const [range] = await scene.events.partitions()
+  const { identity: log, topic } = scene.events
+  const position = { log, topic, partition: range?.partition ?? 0, offset: range?.next ?? 0 }
+  await scene.store.write({ rows: [], deadLetters: [], positions: [position] })
+  assert.equal((await scene.events.lag(storeGroup))[0]?.lag, 50)
+  const consumer = await consumeAll(scene)
+  await consumer.stop()
+  assert.equal(await storedCount(scene.store), 0)
 })
 
 test('a store that is away is waited for: the same batch is tried again and nothing is skipped', async (t) => {

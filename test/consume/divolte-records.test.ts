@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import avro from 'avsc'
-import { type ForeignRecords, fieldNamesOf, isOwnSchema } from '../../src/consume/foreign.ts'
+import { type ForeignSchema, fieldNamesOf, isOwnSchema } from '../../src/consume/foreign.ts'
 import { createRecordReader, rowOf } from '../../src/consume/row.ts'
 import { encodeEvent, eventRecordSchema, rejectionRecordSchema } from '../../src/event/record.ts'
 import { divolteSchema } from '../../src/event/schema.ts'
@@ -12,7 +12,7 @@ import { eventLike } from './events.ts'
 
 /** What records of others become, without a server: Divolte's, and those of a schema of one's own. */
 
-const divolte: ForeignRecords = {
+const divolte: ForeignSchema = {
   schemaText: JSON.stringify(divolteSchema),
   topic: 'divolte',
   itemIdParameter: 'item_id',
@@ -26,7 +26,7 @@ interface Told {
 }
 
 /** The row of a record at offset 7 of partition 3. */
-async function read(foreign: ForeignRecords, { value, timestamp, writer }: Told): Promise<Row> {
+async function read(foreign: ForeignSchema, { value, timestamp, writer }: Told): Promise<Row> {
   const log: Pick<Log, 'identity' | 'topic' | 'schema'> = {
     identity: 'kafka/1',
     topic: 'events',
@@ -59,12 +59,12 @@ for (const [name, messages] of [
 const now = Date.now()
 const text = { name: 'text', type: 'string' }
 
-function schemaOf(...fields: object[]): ForeignRecords {
+function schemaOf(...fields: object[]): ForeignSchema {
   const schemaText = JSON.stringify({ type: 'record', name: 'Mine', namespace: 'x', fields })
   return { ...divolte, topic: 't', schemaText }
 }
 
-function encode({ schemaText }: ForeignRecords, record: object): Uint8Array {
+function encode({ schemaText }: ForeignSchema, record: object): Uint8Array {
   return avro.Type.forSchema(JSON.parse(schemaText)).toBuffer(record)
 }
 
@@ -179,7 +179,7 @@ test('the function sets members, and says so when it cannot', async () => {
     text,
   )
   const value = encode(base, { timestamp: now, clientTimestamp: now - 1_000, text: 'a' })
-  const rowBy = (rowOf: ForeignRecords['rowOf']): Promise<Row> =>
+  const rowBy = (rowOf: ForeignSchema['rowOf']): Promise<Row> =>
     read({ ...base, rowOf }, { value, timestamp: 9 })
   let told: unknown
   const row = await rowBy((record, place) => {

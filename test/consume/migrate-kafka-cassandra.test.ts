@@ -52,6 +52,38 @@ async function run(options: Partial<RunOptions>, work: (running: Running) => Pro
   }
 }
 
+interface Apart {
+  readonly collecting: Running
+  readonly consuming: Running
+  readonly serving: Running
+  readonly servingEnv: Readonly<Record<string, string>>
+}
+
+/** A process for each stage, as they would be on machines of their own. */
+async function runApart(work: (apart: Apart) => Promise<void>): Promise<void> {
+  const folders = [temporaryFolder(), temporaryFolder()]
+  const [consumeFolder = '', serveFolder = ''] = folders.map(({ path }) => path)
+  const stage = (name: string, path: string) => ({ env: scaledOut, command: [name], folder: path })
+  const servingEnv = { ...scaledOut, MILLRACE_DATA: serveFolder }
+  try {
+    await run(stage('collect', folder.path), (collecting) =>
+      run(stage('consume', consumeFolder), (consuming) =>
+        run(stage('serve', serveFolder), (serving) =>
+          work({ collecting, consuming, serving, servingEnv }),
+        ),
+      ),
+    )
+  } finally {
+    for (const { remove } of folders) remove()
+  }
+}
+
+async function metricsOf({ apiUrl }: Running): Promise<string> {
+  const answer = await fetch(`${apiUrl}/metrics`)
+  assert.equal(answer.status, 200)
+  return answer.text()
+}
+
 async function post(running: Running, ...events: object[]): Promise<Response> {
   return fetch(`${running.collectorUrl}/events`, {
     method: 'POST',
@@ -128,7 +160,7 @@ test('the history of one process is there when servers take over, by four change
   const env = { ...scaledOut, MILLRACE_DATA: folder.path }
   const moved = await runCommand(['migrate', '--to', 'cassandra'], env)
   assert.equal(moved.code, 0, moved.stderr)
-  assert.match(moved.stdout, /44 events of \d+ days, 2 repeats and 1 dead letters are there/)
+  assert.match(moved.stdout, /there now: 44 events of \d+ days, 2 repeats and 1 dead letter$/m)
   assert.match(moved.stdout, /late +1 +1\n/)
   // Counted before their rows came: a keyspace that knows nothing of a site gives its days 16 shards.
   const { rows: days } = await keyspace.client.execute('SELECT shards FROM bucket_map')
@@ -157,7 +189,31 @@ test('the history of one process is there when servers take over, by four change
     assert.match(receipt.stdout, /events, open and closed days/, receipt.stderr)
     const reconciled = await runCommand(['reconcile'], env)
     assert.equal(reconciled.code, 0, reconciled.stdout + reconciled.stderr)
-    assert.match(reconciled.stdout, /^2 records: 2 rows|^2 records: 1 rows, 1 repeats/m)
+    assert.match(reconciled.stdout, /^2 records: 2 rows|^2 records: 1 row, 1 repeat/m)
+  })
+
+  await runApart(async ({ collecting, consuming, serving, servingEnv }) => {
+    assert.equal((await post(collecting, eventAt(101, 0))).status, 200)
+    await untilStored(consuming)
+    const served = await answersOf(serving)
+    assert.equal(served.events.length, 46)
+    assert.deepEqual(served, await answersOf(consuming))
+
+    const [consumed, asked] = await Promise.all([consuming, serving].map(metricsOf))
+    for (const metrics of [consumed, asked]) {
+      assert.match(metrics ?? '', /^millrace_log_lag 0$/m)
+      const newest = /^millrace_store_last_received_seconds (\S+)$/m.exec(metrics ?? '')?.[1]
+      assert.ok(Math.abs(Number(newest) - Date.now() / 1_000) < 600, newest)
+    }
+    assert.match(consumed ?? '', /^millrace_consume_rows_total 1$/m)
+    assert.match(consumed ?? '', /^millrace_consume_retries_total 0$/m)
+    assert.match(consumed ?? '', /^millrace_consume_write_seconds_count 1$/m)
+    assert.doesNotMatch(asked ?? '', /millrace_consume/)
+
+    const doctor = await runCommand(['doctor'], servingEnv)
+    assert.match(doctor.stdout, /^ok +consumer +others store; \d+ records wait$/m)
+    assert.match(doctor.stdout, /^0 to mend,/m)
+    assert.equal(doctor.code, 0, doctor.stdout)
   })
 
   const again = await runCommand(['migrate', '--to', 'cassandra'], env)

@@ -29,7 +29,10 @@ async function consumeAll(scene: Scene, store: Store): Promise<void> {
   const { events, rejected } = scene
   const timing = { retryInitialMs: 1, retryMaxMs: 10, writeIntervalMs: 0, drainTimeoutMs: 5_000 }
   const parts = { events, rejected, store, clock }
-  const consumer = await openConsumer({ ...timing, batchRecords: 100 }, parts)
+  const consumer = await openConsumer(
+    { ...timing, batchRecords: 100, batchBytes: 1_000_000 },
+    parts,
+  )
   assert.ok(await isCaughtUp(parts, 20_000, new AbortController().signal))
   await consumer.stop()
 }

@@ -16,7 +16,7 @@ interface Scene {
 }
 
 function scene(
-  options: { batchRecords: number; writeIntervalMs: number },
+  options: { batchRecords: number; batchBytes?: number; writeIntervalMs: number },
   fail?: () => Error | undefined,
 ) {
   const waiting: (() => void)[] = []
@@ -43,30 +43,32 @@ function scene(
   } as unknown as Log
   const ending = new AbortController()
   const failures: string[] = []
+  const counted: number[] = []
   const writer = createWriter(
-    { ...options, retryInitialMs: 1, retryMaxMs: 10 },
+    { batchBytes: 1_000, ...options, retryInitialMs: 1, retryMaxMs: 10 },
     {
       log,
       store,
       signal: ending.signal,
       onRetry: () => {},
-      onStored: () => {},
+      onWritten: ({ rows }) => counted.push(rows),
       onFailure: () => failures.push('failed'),
     },
   )
   let offset = 0
-  const add = (count: number, partition = 0): Promise<boolean> => {
+  const add = (count: number, partition = 0, recordBytes = 1): Promise<boolean> => {
     const rows = Array.from({ length: count }, () => makeRow({ offset: offset++ }))
-    const batch = { partition, nextOffset: offset as Offset, records: rows } as unknown as LogBatch
+    const records = rows.map(() => ({ value: Buffer.alloc(recordBytes) }))
+    const batch = { partition, nextOffset: offset as Offset, records } as unknown as LogBatch
     return writer.add(batch, { rows, deadLetters: [] })
   }
-  return { ...noted, writer, add, ending, failures }
+  return { ...noted, writer, add, ending, failures, counted }
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 test('what is read during a write goes into the next one, whole and in order', async () => {
-  const { add, writer, written, committed, release } = scene({
+  const { add, writer, written, committed, counted, release } = scene({
     batchRecords: 100,
     writeIntervalMs: 0,
   })
@@ -81,6 +83,7 @@ test('what is read during a write goes into the next one, whole and in order', a
     written.map(({ rows }) => rows.length),
     [1, 50],
   )
+  assert.deepEqual(counted, [1, 50])
   const offsets = written.flatMap(({ rows }) => rows.map(({ position }) => position.offset))
   assert.deepEqual(
     offsets,
@@ -111,6 +114,33 @@ test('a full batch holds up the reader, and does not rest', async () => {
   release()
   await turn()
   assert.equal(written.length, 2)
+  ending.abort()
+  await writer.end()
+})
+
+test('a batch is full by its bytes too', async () => {
+  const { add, writer, written, ending, release } = scene({
+    batchRecords: 100,
+    batchBytes: 64,
+    writeIntervalMs: 60_000,
+  })
+  await add(1)
+  let hasRead = false
+  await add(3, 0, 16)
+  const full = add(1, 0, 16).then(() => {
+    hasRead = true
+  })
+  await turn()
+  assert.equal(hasRead, false)
+  release()
+  await full
+  await turn()
+  release()
+  await turn()
+  assert.deepEqual(
+    written.map(({ rows }) => rows.length),
+    [1, 4],
+  )
   ending.abort()
   await writer.end()
 })

@@ -7,6 +7,7 @@ import { parseHash, viewTitles } from '../../src/dashboard/route.ts'
 import { token as secret } from '../api/scene.ts'
 import { rowOf } from '../query/memory-store.ts'
 import { makeDeadLetter } from '../store/rows.ts'
+import { exposureRows } from './exposures.ts'
 import { shopLetters, shopRows } from './shop.ts'
 import { stageOf } from './stage.ts'
 import { type Visit, visit } from './visit.ts'
@@ -22,6 +23,8 @@ const views = [
   ['#/top', '.columns > :nth-child(6) .bars'],
   ['#/funnel', '.bars'],
   ['#/retention?days=90', '.retention'],
+  ['#/recommendations', '.latest'],
+  ['#/recommendations?show=share&days=90', '.latest'],
   ['#/party', '.parties'],
   ['#/party/0%3Aiq8k%3Aparty1', '.of-one'],
   ['#/party/nobody', '.nothing'],
@@ -54,7 +57,10 @@ async function lookAtRichData(t: TestContext): Promise<Visit> {
     }),
   )
   const letters = [...shopLetters(nowMs, 3), { ...makeDeadLetter(9), message: `no ${long}` }]
-  const stage = await stageOf(t, { rows: [...shopRows(nowMs, 12), ...rows], letters })
+  const stage = await stageOf(t, {
+    rows: [...shopRows(nowMs, 12), ...exposureRows(nowMs), ...rows],
+    letters,
+  })
   return visit(t, `${stage.api.url}/`)
 }
 

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import {
   dayChoices,
+  exposureTitles,
   hashOf,
   metricTitles,
   parseHash,
@@ -24,6 +25,7 @@ const anyRoute: fc.Arbitrary<Route> = fc.record({
   steps: fc.array(text.filter((step) => step !== '')),
   eventType: text,
   software: fc.constantFrom(...keysOf(softwareTitles)),
+  exposure: fc.constantFrom(...keysOf(exposureTitles)),
   partyId: text,
 })
 
@@ -37,6 +39,7 @@ describe('the address of a view', () => {
         if (route.view === 'party') assert.equal(back.partyId, route.partyId)
         if (route.view === 'funnel') assert.deepEqual(back.steps, route.steps)
         if (route.view === 'top') assert.equal(back.eventType, route.eventType)
+        if (route.view === 'recommendations') assert.equal(back.exposure, route.exposure)
         if (route.view === 'overview') assert.equal(back.metric, route.metric)
       }),
     )

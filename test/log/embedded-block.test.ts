@@ -17,8 +17,13 @@ const records = fc.array(
       key: fc.string({ unit: 'grapheme', maxLength: 20 }),
       value: fc.uint8Array({ maxLength: 50 }).map((bytes) => Buffer.from(bytes)),
       schema: fc.constantFrom('0123456789abcdef', 'fedcba9876543210', ''),
+      headers: fc.dictionary(fc.string(), fc.string({ unit: 'grapheme' }), {
+        maxKeys: 3,
+        noNullPrototype: true,
+      }),
+      copyTo: fc.string({ maxLength: 5 }),
     },
-    { noNullPrototype: true },
+    { noNullPrototype: true, requiredKeys: ['key', 'value', 'schema'] },
   ),
   { maxLength: 30 },
 )

@@ -96,6 +96,21 @@ class Scene {
 type Promise_ = (what: string, test: (scene: Scene) => Promise<void>) => void
 
 function appendPromises(promise: Promise_): void {
+  promise(
+    'what travels beside a value is read back, and costs records without it nothing',
+    async (scene) => {
+      const log = await scene.open()
+      const headers = { 'millrace-event-id': 'é😀', 'millrace-party-id': '' }
+      await log.append([recordOf('plain'), { ...recordOf('more'), headers }, recordOf('last')])
+      const read = await readAll(log)
+      assert.deepEqual(
+        read.map((record) => record.headers),
+        [undefined, headers, undefined],
+      )
+      assert.deepEqual(textsOf(read), ['plain', 'more', 'last'])
+    },
+  )
+
   promise('what was appended is read back: key, value and schema', async (scene) => {
     const log = await scene.open()
     const other = '{"type":"string"}'

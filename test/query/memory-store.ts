@@ -12,6 +12,7 @@ import {
   topOf,
   uniquesOf,
 } from '../store/naive.ts'
+import { clickThroughOf } from '../store/naive-exposure.ts'
 
 /** What the questions need of a store, over arrays: for faults and moments that a disk won't give. */
 export interface MemoryStore extends QueryStore {
@@ -48,12 +49,14 @@ export function createMemoryStore(): MemoryStore {
       }))
     },
     extent: async (...question) => extentOf(store.rows, ...question),
-    uniques: async (...question) => uniquesOf(store.rows, ...question),
-    top: async (dimension, ...question) => topOf(store.rows, dimension, ...question),
+    uniques: async (range, filter) => uniquesOf(store.rows, range, filter),
+    top: async (dimension, range, filter, limit) =>
+      topOf(store.rows, dimension, range, filter, limit),
     sessions: async (...question) => sessionsOf(store.rows, ...question),
     funnel: async (...question) => funnelOf(store.rows, ...question),
     retention: async (...question) => retentionOf(store.rows, ...question),
     accounting: async (...question) => accountingOf(store.rows, store.letters, ...question),
+    clickThrough: async (...question) => clickThroughOf(store.rows, ...question),
     async deadLetters({ limit, after, code }) {
       const newestFirst = [...store.letters].sort((a, b) => b.position.offset - a.position.offset)
       return newestFirst

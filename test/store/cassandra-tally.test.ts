@@ -8,7 +8,7 @@ import {
   unite,
 } from '../../src/store/cassandra/hyperloglog.ts'
 import { hasSeen } from '../../src/store/cassandra/marks.ts'
-import { runsOf } from '../../src/store/cassandra/recount.ts'
+import { joinRuns, runsOf } from '../../src/store/cassandra/recount.ts'
 import {
   addTally,
   countRow,
@@ -112,6 +112,22 @@ describe('marks', () => {
       [3, 5],
       [9, 9],
       [287, 287],
+    ])
+  })
+
+  test('stretches are joined over few events, and not over many', () => {
+    const events = (slot: number): number => (slot === 20 ? 2_001 : 1_000)
+    assert.deepEqual(joinRuns([], events), [])
+    const runs = [
+      [1, 2],
+      [5, 5],
+      [9, 19],
+      [21, 21],
+    ] as const
+    assert.deepEqual(joinRuns(runs, events), [
+      [1, 5],
+      [9, 19],
+      [21, 21],
     ])
   })
 })

@@ -75,6 +75,40 @@ test('write timestamp and expiry come from the record, and a replay shortens no 
     assert.ok(again.ttl >= first.ttl)
   }))
 
+test('no clock of a process that erases keeps the party named', async (t) => {
+  const erasedAt = Date.now()
+  const clock = t.mock.method(Date, 'now', () => erasedAt + dayMs)
+  await using((store) => store.erase('0:party', erasedAt).then(() => {}))
+  clock.mock.restore()
+  await using((store) => store.settleErasures(erasedAt, erasedAt))
+  const { rows } = await small.client.execute('SELECT party_id, final_at FROM erasures')
+  assert.deepEqual(
+    rows.map((row) => [row['party_id'], row['final_at']]),
+    [[null, new Date(erasedAt)]],
+  )
+})
+
+test('once an erasure is noted, no other writer stores what was received before it', async () => {
+  const [one, other] = await Promise.all([small.open(), small.open()])
+  try {
+    // From here on it knows who is erased, for a while.
+    await other.write(batchOf(makeRow({ partyId: '0:other' })))
+    await one.erase('0:party', noon)
+    await other.write(
+      batchOf(makeRow({ offset: 1 }), makeRow({ eventId: 'later', receivedAt: noon + 1 })),
+    )
+    assert.deepEqual(
+      (await readAll(one)).map(({ eventId, partyId }) => [eventId, partyId]).sort(),
+      [
+        ['event', '0:other'],
+        ['later', '0:party'],
+      ],
+    )
+  } finally {
+    await Promise.all([one.close(), other.close()])
+  }
+})
+
 test('a day of slots and shards is read in order, whole, and by party', () =>
   using(async (store) => {
     const rows = makeTraffic(

@@ -241,7 +241,7 @@ const receipt = fc
     agent: fc.constantFrom(...agents),
     bot: fc.constantFrom(null, null, null, 'crawler'),
     sequence: fc.constantFrom(0, 1, 2, 5, 17, null),
-    pageView: fc.constantFrom('0:a', '0:🎉', 'apart'),
+    pageView: fc.constantFrom('0:a', '0:🎉', 'apart', '0:load.', '0:load.1', '0:load.a'),
     repeats: fc.constantFrom(0, 0, 0, 1, 2),
   })
   .map((draft) => {

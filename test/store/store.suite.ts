@@ -7,7 +7,9 @@ import { at, batchOf, log, makeDeadLetter, makeRow, noon, topic } from './rows.t
 import { describeClosing } from './store-close.suite.ts'
 import { describeDeadLetters } from './store-dead-letters.suite.ts'
 import { describeErase } from './store-erase.suite.ts'
+import { describeExposure } from './store-exposure.suite.ts'
 import { describeIdentity } from './store-identity.suite.ts'
+import { describeModels } from './store-models.suite.ts'
 import { describeQuestions } from './store-questions.suite.ts'
 
 /**
@@ -24,7 +26,9 @@ export function runStoreSuite(name: string, makePlace: () => StorePlace, runsSha
     describeRetention(makePlace)
     describeClosing(makePlace, runsShare)
     describeErase(makePlace)
+    describeModels(makePlace)
     describeQuestions(makePlace, runsShare)
+    describeExposure(makePlace, runsShare)
   })
 }
 
@@ -48,6 +52,14 @@ function describeWrites(makePlace: () => StorePlace): void {
         const found = await readAll(store, { ...anybody, eventType: row.eventType })
         assert.deepEqual(found, [row])
       }
+    }))
+
+  test('an empty user agent, bot or country is none', () =>
+    withStore(makePlace, async (store) => {
+      await store.write(batchOf(makeRow({ userAgent: '', bot: '', country: '' })))
+      const [row] = await readAll(store)
+      assert.deepEqual([row?.userAgent, row?.bot, row?.country], [null, null, null])
+      assert.equal((await store.counts(always, { bots: 'exclude' }))[0]?.count, 1)
     }))
 
   test('a lone surrogate in an id is stored as U+FFFD and still known when it comes again', () =>

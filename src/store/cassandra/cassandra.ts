@@ -1,9 +1,12 @@
 import { MillraceError } from '../../event/error.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
+import { waitMs } from '../../lib/retry.ts'
+import { dayNumberOf } from '../bucket.ts'
 import type { Claimants } from '../claims.ts'
 import type { Store } from '../store.ts'
 import { accountFor } from './accounting.ts'
 import { loadClaimants } from './claims.ts'
+import { joinExposures } from './click-through.ts'
 import { closeDay, readDayStates } from './closing.ts'
 import { countEvents, countParties, readExtent } from './counting.ts'
 import { createWriterDays, type WriterDays } from './days.ts'
@@ -12,6 +15,7 @@ import { countParty, eraseParty, settleErasures } from './erase.ts'
 import {
   createErasedParties,
   type ErasedParties,
+  freshMs,
   hashParty,
   publicErasure,
   readErasures,
@@ -21,10 +25,14 @@ import { readHealth } from './health.ts'
 import { countSessions, countSteps, followCohorts } from './journeys.ts'
 import { createMarkWriter, type MarkWriter } from './marks.ts'
 import { checkTables } from './migrate.ts'
+import { createCassandraModels } from './models.ts'
 import { planDay } from './plan.ts'
 import { readLogs, readProgress } from './progress.ts'
+import { largeEvents } from './recount.ts'
+import { createRecounter, type Recounter } from './recounter.ts'
 import { deleteBefore } from './retention.ts'
 import { openSession, type Session, type SessionOptions } from './session.ts'
+import type { QuestionRecounting } from './tallies.ts'
 import { findTop } from './top.ts'
 import { writeBatch } from './write.ts'
 
@@ -35,6 +43,8 @@ export interface CassandraStoreOptions extends SessionOptions {
   readonly expectedEventsPerDay: number
   /** For `lastWrittenAt` and when a tally was counted: no clock decides where a row goes. */
   readonly clock?: Clock
+  /** Events of a five-minute slot from which on questions do not wait for it to be counted anew. */
+  readonly largeSlotEvents?: number
 }
 
 /**
@@ -61,6 +71,8 @@ class CassandraStore implements Store {
   readonly #days: WriterDays
   readonly #marks: MarkWriter
   readonly #erased: ErasedParties
+  readonly #recounter: Recounter
+  readonly #largeSlotEvents: number
   readonly #logs = new Set<string>()
   #claimants: Claimants
   #lastWrittenAt: number | null = null
@@ -80,6 +92,8 @@ class CassandraStore implements Store {
     )
     this.#marks = createMarkWriter(session)
     this.#erased = createErasedParties(session)
+    this.#largeSlotEvents = options.largeSlotEvents ?? largeEvents
+    this.#recounter = createRecounter(session, this.#recounting())
   }
 
   /** A consumer asks when it begins with a partition: another one may have made claims meanwhile. */
@@ -110,6 +124,7 @@ class CassandraStore implements Store {
         },
         batch,
       )
+      this.#recounter.wrote(new Set(batch.rows.map(({ eventTime }) => dayNumberOf(eventTime))))
       this.#lastWrittenAt = this.#clock()
       return undefined
     })
@@ -117,17 +132,19 @@ class CassandraStore implements Store {
   events: Store['events'] = (range, filter, page) =>
     this.#ask((session) => readEvents(session, range, filter, page))
 
-  counts: Store['counts'] = (range, filter) =>
-    this.#ask((session) => countEvents(session, range, filter, this.#clock))
+  counts: Store['counts'] = (range, filter, onBehind) =>
+    this.#ask((session) => countEvents(session, range, filter, this.#recounting(onBehind)))
 
   extent: Store['extent'] = (range, filter) =>
-    this.#ask((session) => readExtent(session, range, filter, this.#clock))
+    this.#ask((session) => readExtent(session, range, filter, this.#recounting()))
 
-  uniques: Store['uniques'] = (range, filter) =>
-    this.#ask((session) => countParties(session, range, filter, this.#clock))
+  uniques: Store['uniques'] = (range, filter, onBehind) =>
+    this.#ask((session) => countParties(session, range, filter, this.#recounting(onBehind)))
 
-  top: Store['top'] = (dimension, range, filter, limit) =>
-    this.#ask((session) => findTop(session, dimension, range, filter, limit, this.#clock))
+  top: Store['top'] = (dimension, range, filter, limit, onBehind) =>
+    this.#ask((session) =>
+      findTop(session, dimension, range, filter, limit, this.#recounting(onBehind)),
+    )
 
   sessions: Store['sessions'] = (range, filter) =>
     this.#ask((session) => countSessions(session, range, filter))
@@ -141,6 +158,9 @@ class CassandraStore implements Store {
   accounting: Store['accounting'] = (range, filter) =>
     this.#ask((session) => accountFor(session, range, filter))
 
+  clickThrough: Store['clickThrough'] = (range, filter) =>
+    this.#ask((session) => joinExposures(session, range, filter))
+
   deadLetters: Store['deadLetters'] = (page) =>
     this.#ask((session) => readDeadLetters(session, page))
 
@@ -152,11 +172,15 @@ class CassandraStore implements Store {
 
   partyRows: Store['partyRows'] = (partyId) => this.#ask((session) => countParty(session, partyId))
 
-  erase: Store['erase'] = (partyId, at) =>
-    this.#change(async (session) => {
+  /** Resolves when other processes that write know of it too. */
+  erase: Store['erase'] = async (partyId, at) => {
+    const erasure = await this.#change(async (session) => {
       this.#erased.refresh()
       return eraseParty(session, this.#marks, partyId, at)
     })
+    await waitMs(freshMs)
+    return erasure
+  }
 
   settleErasures: Store['settleErasures'] = (before, now) =>
     this.#change((session) => settleErasures(session, this.#marks, before, now))
@@ -167,13 +191,16 @@ class CassandraStore implements Store {
       return (await readErasures(session, party)).map(publicErasure)
     })
 
+  readonly models: Store['models'] = createCassandraModels((question) => this.#ask(question))
+
   /** Rows are copied by Cassandra's own means, on every node. */
   snapshot: Store['snapshot'] = () =>
     Promise.reject(new MillraceError('store_copy_elsewhere', this.#session.keyspace))
 
-  days: Store['days'] = () => this.#ask((session) => readDayStates(session, this.#clock))
+  days: Store['days'] = () => this.#ask((session) => readDayStates(session, this.#recounting()))
 
-  closeDay: Store['closeDay'] = (day) => this.#ask((session) => closeDay(session, day, this.#clock))
+  closeDay: Store['closeDay'] = (day) =>
+    this.#ask((session) => closeDay(session, day, this.#recounting()))
 
   /** Rows expire by themselves, which nothing can put off. */
   keepDays: Store['keepDays'] = (_log, days) =>
@@ -184,18 +211,32 @@ class CassandraStore implements Store {
   forgetDays: Store['forgetDays'] = () => Promise.resolve()
 
   retain: Store['retain'] = (days, now) =>
-    this.#change((session) => deleteBefore(session, this.#days, days, now, this.#clock))
+    this.#change((session) => deleteBefore(session, this.#days, days, now, this.#recounting()))
 
   health: Store['health'] = async () => ({
-    ...(await this.#ask((session) => readHealth(session, this.#clock))),
+    ...(await this.#ask((session) => readHealth(session, this.#recounting()))),
     lastWrittenAt: this.#lastWrittenAt,
   })
 
   close: Store['close'] = () => {
-    this.#closing ??= Promise.allSettled([this.#queue, ...this.#asking]).then(() =>
-      this.#session.close(),
-    )
+    this.#closing ??= Promise.allSettled([
+      this.#queue,
+      ...this.#asking,
+      this.#recounter.close(),
+    ]).then(() => this.#session.close())
     return this.#closing
+  }
+
+  /** Large slots that a question finds outdated are counted after it; `onBehind` is told since when. */
+  #recounting(onBehind?: (asOf: number) => void): QuestionRecounting {
+    return {
+      clock: this.#clock,
+      largeEvents: this.#largeSlotEvents,
+      onBehind: (day, asOf) => {
+        this.#recounter.ask(day.number)
+        onBehind?.(asOf)
+      },
+    }
   }
 
   #ask<Answer>(question: (session: Session) => Promise<Answer>): Promise<Answer> {

@@ -1,12 +1,12 @@
-import { type Clock, dayMs } from '../../lib/clock.ts'
+import { dayMs } from '../../lib/clock.ts'
 import type { ClosedDayResult, DayState } from '../store.ts'
 import { type Day, readAllDays, readDays } from './days.ts'
-import { hasSeen, readMarks, wholeDaySlot } from './marks.ts'
+import { hasSeen, readDayMarks, readMarks, rowsOfDays, wholeDaySlot } from './marks.ts'
 import { mapParallel } from './parallel.ts'
 import { scanAll } from './scan.ts'
 import { checkKept } from './seen.ts'
 import { type CqlRow, int64, type Session } from './session.ts'
-import { readTallies } from './tallies.ts'
+import { type QuestionRecounting, readTallies } from './tallies.ts'
 
 /**
  * Closing a day counts its parties exactly. Its rows stay where they are: what closing keeps is valid
@@ -16,9 +16,12 @@ import { readTallies } from './tallies.ts'
 const inFlightMax = 16
 
 /** Every day that has rows. A closed one has no file: its bytes are those of its tally. */
-export async function readDayStates(session: Session, clock: Clock): Promise<DayState[]> {
+export async function readDayStates(
+  session: Session,
+  recounting: QuestionRecounting,
+): Promise<DayState[]> {
   const days = await readAllDays(session)
-  const tallies = await readTallies(session, days, ['events'], clock)
+  const tallies = await readTallies(session, days, ['events'], recounting)
   const states = await mapParallel(days.entries(), inFlightMax, async ([index, day]) => {
     const events = Number(tallies[index]?.['events'] ?? 0)
     const closed = await readClosed(session, day)
@@ -38,7 +41,7 @@ export async function readDayStates(session: Session, clock: Clock): Promise<Day
 export async function closeDay(
   session: Session,
   name: string,
-  clock: Clock,
+  recounting: QuestionRecounting,
 ): Promise<ClosedDayResult> {
   const start = Date.parse(`${name}T00:00:00Z`)
   const [day] = await readDays(session, { from: start, to: start + 1 })
@@ -51,7 +54,9 @@ export async function closeDay(
     const [rows, bytes] = [Number(closed['events']), Number(closed['bytes'])]
     return { isWritten: false, rows, bytes, version }
   }
-  const [tally] = await readTallies(session, [day], ['events', 'counts', 'items', 'parties'], clock)
+  const columns = ['events', 'counts', 'items', 'parties'] as const
+  const whole = { ...recounting, largeEvents: Number.POSITIVE_INFINITY }
+  const [tally] = await readTallies(session, [day], columns, whole)
   const rows = Number(tally?.['events'] ?? 0)
   if (tally === undefined || rows === 0) return { isWritten: false, rows: 0, bytes: 0, version }
   const blobs = [tally['counts'], tally['items'], tally['parties']] as Buffer[]
@@ -61,7 +66,7 @@ export async function closeDay(
     `INSERT INTO closed_days (day, version, seen, closed_at, events, bytes, people, parties)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
     [
-      ...[name, version + 1, marks, int64(clock()), int64(rows), int64(bytes)],
+      ...[name, version + 1, marks, int64(recounting.clock()), int64(rows), int64(bytes)],
       ...[int64(people), int64(parties)],
     ],
   )
@@ -96,19 +101,25 @@ async function readClosed(session: Session, { name }: Day): Promise<CqlRow | und
   return row
 }
 
-/** The parties of a day as they were counted when it was closed; undefined if rows came since. */
+/** The parties of days as they were counted when these were closed; of none to which rows came since. */
 export async function readExactParties(
   session: Session,
-  day: Day,
+  days: readonly Day[],
   bots: 'include' | 'exclude',
-): Promise<number | undefined> {
+): Promise<Map<string, number>> {
+  const names = days.map(({ name }) => name)
+  const query = 'SELECT day, seen, people, parties FROM closed_days WHERE day IN ?'
   const [closed, marks] = await Promise.all([
-    readClosed(session, day),
-    readMarks(session, day.name, wholeDaySlot),
+    rowsOfDays(session, query, names),
+    readDayMarks(session, names),
   ])
-  if (closed === undefined) return
-  if (!hasSeen(closed['seen'] ?? {}, marks.get(wholeDaySlot) ?? {})) return
-  return Number(bots === 'include' ? closed['parties'] : closed['people'])
+  const exact = new Map<string, number>()
+  for (const row of closed) {
+    const name = row['day'] as string
+    if (!hasSeen(row['seen'] ?? {}, marks.get(name) ?? {})) continue
+    exact.set(name, Number(bots === 'include' ? row['parties'] : row['people']))
+  }
+  return exact
 }
 
 /** Makes a day open again. */

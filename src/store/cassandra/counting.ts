@@ -1,14 +1,13 @@
-import { type Clock, dayMs, dayOf } from '../../lib/clock.ts'
+import { dayMs, dayOf } from '../../lib/clock.ts'
 import type { CountRow, Extent, Filter, TimeRange, TopRow, UniqueRow, Uniques } from '../store.ts'
 import { readExactParties } from './closing.ts'
 import { type Day, readDays } from './days.ts'
 import { readEvents } from './events.ts'
 import { createHyperLogLog, estimate, type HyperLogLog, unite } from './hyperloglog.ts'
-import { mapParallel } from './parallel.ts'
 import { compareUtf8 } from './scan.ts'
 import { checkKept, visitSeen } from './seen.ts'
 import type { Session } from './session.ts'
-import { readTallies } from './tallies.ts'
+import { type QuestionRecounting, readTallies } from './tallies.ts'
 import { decodeCounts, decodeItems, decodeParties, readKey } from './tally.ts'
 
 /**
@@ -47,7 +46,7 @@ export async function countEvents(
   session: Session,
   range: TimeRange,
   filter: Filter,
-  clock: Clock,
+  recounting: QuestionRecounting,
 ): Promise<CountRow[]> {
   const counts = new Map<string, Map<string, number>>()
   const add = (day: string, eventType: string, count: number): void => {
@@ -57,7 +56,7 @@ export async function countEvents(
   const isTallied = restrictsOnly(filter, 'eventType', 'itemId')
   const { days, rest } = isTallied ? await divideRange(session, range) : { days: [], rest: [range] }
   const column = filter.itemId === undefined ? 'counts' : 'items'
-  const rows = await readTallies(session, days, [column], clock)
+  const rows = await readTallies(session, days, [column], recounting)
   for (const [index, row] of rows.entries()) {
     if (row === undefined) continue
     for (const [key, count] of countsOf(row[column], filter.itemId)) {
@@ -94,9 +93,9 @@ export async function readExtent(
   session: Session,
   range: TimeRange,
   filter: Filter,
-  clock: Clock,
+  recounting: QuestionRecounting,
 ): Promise<Extent> {
-  const counts = await countEvents(session, range, filter, clock)
+  const counts = await countEvents(session, range, filter, recounting)
   const ends = (['asc', 'desc'] as const).map((order) =>
     readEvents(session, range, filter, { order, limit: 1 }),
   )
@@ -108,8 +107,6 @@ export async function readExtent(
   }
 }
 
-const exactInFlightMax = 32
-
 /**
  * Different parties by day and in all. Where only bots are filtered it is an estimate within 2 % (see
  * hyperloglog.ts), but for closed days, which are exact; else they are counted.
@@ -118,23 +115,22 @@ export async function countParties(
   session: Session,
   range: TimeRange,
   filter: Filter,
-  clock: Clock,
+  recounting: QuestionRecounting,
 ): Promise<Uniques> {
   const { days, rest } = restrictsOnly(filter)
     ? await divideRange(session, range)
     : { days: [], rest: [range] }
   if (rest.length > 0 || days.length === 0) return countPartiesByRows(session, range, filter)
   const all = createHyperLogLog()
-  const tallies = await readTallies(session, days, ['parties'], clock)
-  const exact = await mapParallel(days, exactInFlightMax, (day) =>
-    readExactParties(session, day, filter.bots),
-  )
+  const tallies = await readTallies(session, days, ['parties'], recounting)
+  const exact = await readExactParties(session, days, filter.bots)
   const rows = tallies.flatMap((row, index): UniqueRow[] => {
     if (row === undefined) return []
     const ofDay = partiesOf(row['parties'], filter)
     unite(all, ofDay)
-    const parties = exact[index] ?? estimate(ofDay)
-    return parties === 0 ? [] : [{ day: (days[index] as Day).name, parties }]
+    const day = (days[index] as Day).name
+    const parties = exact.get(day) ?? estimate(ofDay)
+    return parties === 0 ? [] : [{ day, parties }]
   })
   return { rows, parties: rows.length === 1 ? (rows[0]?.parties ?? 0) : estimate(all) }
 }
@@ -171,7 +167,7 @@ export async function countItems(
   session: Session,
   range: TimeRange,
   filter: Filter,
-  clock: Clock,
+  recounting: QuestionRecounting,
 ): Promise<Map<string, number>> {
   const counts = new Map<string, number>()
   const add = (itemId: string, count: number): void => {
@@ -181,7 +177,7 @@ export async function countItems(
   const { days, rest } = restrictsOnly(filter, 'eventType', 'itemId')
     ? await divideRange(session, range)
     : { days: [], rest: [range] }
-  for (const row of await readTallies(session, days, ['items'], clock)) {
+  for (const row of await readTallies(session, days, ['items'], recounting)) {
     if (row === undefined) continue
     for (const [key, items] of decodeItems(row['items'])) {
       const { isBot, eventType } = readKey(key)

@@ -31,10 +31,10 @@ export interface ErasedParties {
 }
 
 /**
- * How old what a writer knows may be. What it stores meanwhile of a party that was just erased goes
- * when the erasure is settled.
+ * How old what a writer knows may be, in ms. Whoever erases waits as long: what a writer stores
+ * meanwhile of the party has to be there when the erasure is settled.
  */
-const freshMs = 2_000
+export const freshMs = 2_000
 
 /** Parties come with many events each: a hash costs a microsecond. */
 const rememberedMax = 20_000

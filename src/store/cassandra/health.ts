@@ -1,26 +1,28 @@
-import type { Clock } from '../../lib/clock.ts'
 import type { StoreHealth } from '../store.ts'
 import { readAllDays } from './days.ts'
 import { scanDeadLetters } from './dead-letters.ts'
 import { type Session, timeOf } from './session.ts'
-import { readTallies } from './tallies.ts'
+import { type QuestionRecounting, readTallies } from './tallies.ts'
 
 /** How the store is, but for what only this process knows. */
 export async function readHealth(
   session: Session,
-  clock: Clock,
+  recounting: QuestionRecounting,
 ): Promise<Omit<StoreHealth, 'lastWrittenAt'>> {
   const tallies = await readTallies(
     session,
     await readAllDays(session),
-    ['events', 'repeats'],
-    clock,
+    ['events', 'repeats', 'bucket', 'bucket_rows'],
+    recounting,
   )
   let events = 0
   let duplicates = 0
+  let fullestBucket: StoreHealth['fullestBucket']
   for (const row of tallies) {
     events += Number(row?.['events'] ?? 0)
     duplicates += Number(row?.['repeats'] ?? 0)
+    const rows = Number(row?.['bucket_rows'] ?? 0)
+    if (rows > (fullestBucket?.rows ?? 0)) fullestBucket = { name: row?.['bucket'], rows }
   }
   const [newest] = await session.rows(`SELECT received_at FROM newest WHERE name = 'event'`)
   return {
@@ -31,6 +33,7 @@ export async function readHealth(
     bytes: await readBytes(session),
     // Cassandra repairs its files from its other copies.
     damagedDays: [],
+    ...(fullestBucket !== undefined && { fullestBucket }),
   }
 }
 

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { dayMs, minuteMs } from '../../lib/clock.ts'
 import { dayNumberOf } from '../bucket.ts'
-import { forEachParallel } from './parallel.ts'
+import { forEachParallel, mapParallel } from './parallel.ts'
 import type { Receipt } from './receipt.ts'
-import { int64, type Session, type Statement } from './session.ts'
+import { type CqlRow, int64, type Session, type Statement, type Value } from './session.ts'
 
 /**
  * What tells a recount that it is outdated. After its rows and before its positions a write leaves a
@@ -82,6 +82,44 @@ export async function readMarks(
     marks.set(row['slot'] as number, found)
   }
   return marks
+}
+
+/** The marks of whole days, by their names. */
+export async function readDayMarks(
+  session: Session,
+  days: readonly string[],
+): Promise<Map<string, Marks>> {
+  const rows = await rowsOfDays(
+    session,
+    'SELECT day, writer, version FROM marks WHERE day IN ? AND slot = ?',
+    days,
+    wholeDaySlot,
+  )
+  const marks = new Map<string, Record<string, bigint>>()
+  for (const row of rows) {
+    const found = marks.get(row['day'] as string) ?? {}
+    found[row['writer'] as string] = row['version'] as bigint
+    marks.set(row['day'] as string, found)
+  }
+  return marks
+}
+
+/** Days that one request asks about: few enough that none of its nodes has to gather much. */
+const daysAtOnce = 15
+
+/** All rows of a query whose first parameter is a list of days; `rest` follows it. */
+export async function rowsOfDays(
+  session: Session,
+  query: string,
+  days: readonly string[],
+  ...rest: Value[]
+): Promise<CqlRow[]> {
+  const groups: string[][] = []
+  for (let at = 0; at < days.length; at += daysAtOnce) groups.push(days.slice(at, at + daysAtOnce))
+  const found = await mapParallel(groups, inFlightMax, (group) =>
+    session.rows(query, [group, ...rest]),
+  )
+  return found.flat()
 }
 
 /** Whether a tally that saw `seen` has seen all of `marks`. */

@@ -1,11 +1,11 @@
-import { type Clock, dayMs } from '../../lib/clock.ts'
+import { dayMs } from '../../lib/clock.ts'
 import { slotsOf } from '../bucket.ts'
 import { forgetClosing } from './closing.ts'
 import { type Day, dropDay, readAllDays, type WriterDays } from './days.ts'
 import { deleteDeadLetters } from './dead-letters.ts'
 import { forEachParallel } from './parallel.ts'
 import type { Session } from './session.ts'
-import { deleteTallies, readTallies } from './tallies.ts'
+import { deleteTallies, type QuestionRecounting, readTallies } from './tallies.ts'
 
 const inFlightMax = 16
 
@@ -19,11 +19,11 @@ export async function deleteBefore(
   writerDays: WriterDays,
   days: number,
   now: number,
-  clock: Clock,
+  recounting: QuestionRecounting,
 ): Promise<number> {
   const oldest = Math.floor(now / dayMs) - (days - 1)
   const gone = (await readAllDays(session)).filter(({ number }) => number < oldest)
-  const tallies = await readTallies(session, gone, ['events'], clock)
+  const tallies = await readTallies(session, gone, ['events'], recounting)
   for (const day of gone) {
     await deleteRows(session, day)
     await deleteTallies(session, day)

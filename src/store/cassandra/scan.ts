@@ -22,25 +22,23 @@ export interface Scan {
 
 const keyColumns = 'event_date, event_id, click_stream_cookie_id'
 
-/** Calls `visit` with every page of rows, in no order. */
+/** Calls `visit` with every page of rows and the shard that they are of, in no order. */
 export async function scanAll(
   session: Session,
   scan: Scan,
-  visit: (rows: readonly CqlRow[], day: Day) => void,
+  visit: (rows: readonly CqlRow[], shard: number) => void,
 ): Promise<void> {
   const days = await readDays(session, scan.range)
-  await forEachParallel(bucketsOf(days, scan.range), inFlightMax, async ([pk, day]) => {
+  await forEachParallel(bucketsOf(days, scan.range), inFlightMax, async ([shard, pk]) => {
     for await (const rows of readBucket(session, pk, scan, 'asc', undefined, pageRowsMax)) {
-      visit(rows, day)
+      visit(rows, shard)
     }
   })
 }
 
-function* bucketsOf(days: readonly Day[], range: TimeRange): Generator<readonly [string, Day]> {
+function* bucketsOf(days: readonly Day[], range: TimeRange): Generator<readonly [number, string]> {
   for (const day of days) {
-    for (const { buckets } of slotsWithin(day, range)) {
-      for (const pk of buckets) yield [pk, day]
-    }
+    for (const { buckets } of slotsWithin(day, range)) yield* buckets.entries()
   }
 }
 

@@ -10,14 +10,29 @@ import { type CqlRow, type Session, timeOf } from './session.ts'
 
 export type SeenRow = Pick<
   Row,
-  'eventTime' | 'eventId' | 'eventType' | 'itemId' | 'location' | 'referer' | 'country' | 'agent'
+  | 'eventTime'
+  | 'eventId'
+  | 'eventType'
+  | 'itemId'
+  | 'location'
+  | 'referer'
+  | 'country'
+  | 'agent'
+  | 'parameters'
 > & {
   /** '' for none. */
   readonly partyId: string
 }
 
 /** A column that a question may need besides the key. */
-export type SeenColumn = 'event_name' | 'item_id' | 'url' | 'referer' | 'country' | 'agent'
+export type SeenColumn =
+  | 'event_name'
+  | 'item_id'
+  | 'url'
+  | 'referer'
+  | 'country'
+  | 'agent'
+  | 'parameters'
 
 /** Rows of a party are fetched one by one anyway: so many at a time. */
 const partyRowsMax = 1_000
@@ -97,6 +112,7 @@ function seenOf(row: CqlRow): SeenRow {
     referer: row['referer'] ?? null,
     country: row['country'] || null,
     agent: agentOf(row['agent'] ?? null),
+    parameters: row['parameters'] ?? null,
   }
 }
 

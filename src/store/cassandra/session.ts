@@ -117,10 +117,19 @@ function createClient(options: SessionOptions): cassandra.Client {
         2_000,
         false,
       ),
+      timestampGeneration: serverTimestamps,
     },
     socketOptions: { connectTimeout: 5_000, readTimeout: 15_000 },
   })
 }
+
+/**
+ * What is written without a time of its own (marks, erasures, what was closed) is stamped by Cassandra,
+ * which the driver does for null; its types leave that out. By the clock of this machine, what a
+ * process writes whose clock is a day ahead could not be changed by others for a day.
+ */
+const serverTimestamps =
+  null as unknown as cassandra.policies.timestampGeneration.TimestampGenerator
 
 function sessionOf(client: cassandra.Client, { keyspace, datacenter }: SessionOptions): Session {
   async function execute(

@@ -111,8 +111,36 @@ const version1: readonly string[] = [
   ) WITH ${smallTable}`,
 ]
 
+/**
+ * - `models`: what was built to recommend from, one row each; without `completed_at` it is half made.
+ * - `model_items`: its items in 16 parts, each with the items that it shares most sessions with, best
+ *   first, and beside them how many sessions.
+ * - `model_served`: the version that answers.
+ */
+const modelTables: readonly string[] = [
+  `CREATE TABLE IF NOT EXISTS models (
+    version text PRIMARY KEY, engine text, first_day text, last_day text, started_at timestamp,
+    completed_at timestamp, items bigint, pairs bigint, together bigint
+  ) WITH ${smallTable}`,
+  `CREATE TABLE IF NOT EXISTS model_items (
+    version text, part int, item_id text, sessions bigint, neighbours frozen<list<text>>,
+    together frozen<list<bigint>>,
+    PRIMARY KEY ((version, part), item_id)
+  ) WITH ${smallTable}`,
+  `CREATE TABLE IF NOT EXISTS model_served (
+    name text PRIMARY KEY, version text
+  ) WITH ${smallTable}`,
+]
+
+/** Of a slot its rows by shard, of a day its fullest bucket: how large partitions are. */
+const bucketColumns: readonly string[] = [
+  'ALTER TABLE tallies ADD IF NOT EXISTS shards blob',
+  'ALTER TABLE tallies ADD IF NOT EXISTS bucket text',
+  'ALTER TABLE tallies ADD IF NOT EXISTS bucket_rows bigint',
+]
+
 /** The statements of each version, oldest first; each can be run again. */
-export const migrations: readonly (readonly string[])[] = [version1]
+export const migrations: readonly (readonly string[])[] = [version1, modelTables, bucketColumns]
 
 /** What this version writes and reads. */
 export const tablesVersion: number = migrations.length

@@ -1,44 +1,55 @@
-import type { Clock } from '../../lib/clock.ts'
 import type { Day } from './days.ts'
-import { hasSeen, readMarks, wholeDaySlot } from './marks.ts'
-import { mapParallel } from './parallel.ts'
-import { recountDay } from './recount.ts'
+import { hasSeen, readDayMarks, rowsOfDays, wholeDaySlot } from './marks.ts'
+import { type Recounting, recountDay } from './recount.ts'
 import type { CqlRow, Session } from './session.ts'
 
-/** Days that are looked at, and recounted, at once. */
-const inFlightMax = 32
-
 /** What a question wants of a day's tally; bytes that nobody asks for stay where they are. */
-export type TallyColumn = 'events' | 'repeats' | 'counts' | 'items' | 'parties'
+export type TallyColumn =
+  | 'events'
+  | 'repeats'
+  | 'counts'
+  | 'items'
+  | 'parties'
+  | 'bucket'
+  | 'bucket_rows'
+
+/** How a question has days recounted. */
+export interface QuestionRecounting extends Recounting {
+  /** A day that has to be counted in the background, and until when (ms since 1970) it is counted. */
+  readonly onBehind: (day: Day, asOf: number) => void
+}
 
 /**
  * `columns` of the tallies of these days, in their order; days whose rows have changed are recounted
- * first. undefined for a day of which nothing is counted.
+ * first, but for large slots, which are counted in the background. undefined for a day of which
+ * nothing is counted.
  */
 export async function readTallies(
   session: Session,
   days: readonly Day[],
   columns: readonly TallyColumn[],
-  clock: Clock,
+  recounting: QuestionRecounting,
 ): Promise<(CqlRow | undefined)[]> {
-  const query = `SELECT seen, ${columns.join(', ')} FROM tallies WHERE day = ? AND slot = ?`
-  const read = async (day: Day): Promise<CqlRow | undefined> => {
-    const [row] = await session.rows(query, [day.name, wholeDaySlot])
-    return row
+  const query = `SELECT day, seen, ${columns.join(', ')} FROM tallies WHERE day IN ? AND slot = ?`
+  const readAll = async (names: readonly string[]): Promise<Map<string, CqlRow>> => {
+    const found = await rowsOfDays(session, query, names, wholeDaySlot)
+    return new Map(found.map((row) => [row['day'] as string, row]))
   }
-  const found = await mapParallel(days, inFlightMax, async (day) => {
-    const [marks, row] = await Promise.all([readMarks(session, day.name, wholeDaySlot), read(day)])
-    const current = marks.get(wholeDaySlot) ?? {}
-    return {
-      day,
-      row,
-      isStale: row === undefined ? marks.size > 0 : !hasSeen(row['seen'] ?? {}, current),
-    }
-  })
+  const read = async ({ name }: Day): Promise<CqlRow | undefined> =>
+    (await readAll([name])).get(name)
+  const names = days.map(({ name }) => name)
+  const [marks, stored] = await Promise.all([readDayMarks(session, names), readAll(names)])
   // One after the other: a recount keeps Cassandra busy by itself.
   const rows: (CqlRow | undefined)[] = []
-  for (const { day, row, isStale } of found) {
-    if (isStale) await recountDay(session, day, clock)
+  for (const day of days) {
+    const row = stored.get(day.name)
+    const current = marks.get(day.name)
+    const isStale =
+      row === undefined ? current !== undefined : !hasSeen(row['seen'] ?? {}, current ?? {})
+    if (isStale) {
+      const { asOf } = await recountDay(session, day, recounting, 'question')
+      if (asOf !== null) recounting.onBehind(day, asOf)
+    }
     rows.push(isStale ? await read(day) : row)
   }
   return rows

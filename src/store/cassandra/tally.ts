@@ -15,6 +15,8 @@ export interface Tally {
   readonly bots: HyperLogLog
   /** Receipts of events beyond the first of each. */
   repeats: number
+  /** Rows by shard; of a slot only, as another slot's shards may lie in other buckets. */
+  readonly shards: Map<number, number>
 }
 
 /** What `countRow` needs, besides the key. */
@@ -27,10 +29,11 @@ export function createTally(): Tally {
     people: createHyperLogLog(),
     bots: createHyperLogLog(),
     repeats: 0,
+    shards: new Map(),
   }
 }
 
-export function countRow(tally: Tally, row: CqlRow): void {
+export function countRow(tally: Tally, row: CqlRow, shard = 0): void {
   const isBot = (row['bot'] as string) !== ''
   const key = keyOf(isBot, row['event_name'] as string)
   add(tally.counts, key, 1)
@@ -39,9 +42,10 @@ export function countRow(tally: Tally, row: CqlRow): void {
   const partyId = row['click_stream_cookie_id'] as string
   if (partyId !== '') addText(isBot ? tally.bots : tally.people, partyId)
   tally.repeats += (row['receipts'] as unknown[]).length - 1
+  tally.shards.set(shard, (tally.shards.get(shard) ?? 0) + 1)
 }
 
-/** Adds `other` to `into`. */
+/** Adds `other` to `into`, but for its shards. */
 export function addTally(into: Tally, other: Tally): void {
   for (const [key, count] of other.counts) add(into.counts, key, count)
   for (const [key, items] of other.items) {
@@ -111,4 +115,13 @@ export function decodeParties(blob: Buffer): Pick<Tally, 'people' | 'bots'> {
     people: { registers: registers.subarray(0, half) },
     bots: { registers: registers.subarray(half) },
   }
+}
+
+export function encodeShards({ shards }: Tally): Buffer {
+  return zstdCompressSync(JSON.stringify([...shards]))
+}
+
+/** @param blob null of a tally that was made before shards were counted */
+export function decodeShards(blob: Buffer | null): Map<number, number> {
+  return new Map(blob === null ? [] : JSON.parse(zstdDecompressSync(blob).toString()))
 }

@@ -1,8 +1,8 @@
-import type { Clock } from '../../lib/clock.ts'
 import { type Dimension, type Filter, type TimeRange, type TopRow, unknownValue } from '../store.ts'
 import { countItems, largest } from './counting.ts'
 import { checkKept, type SeenColumn, type SeenRow, visitSeen } from './seen.ts'
 import type { Session } from './session.ts'
+import type { QuestionRecounting } from './tallies.ts'
 
 /** The values with most events; items come from the tallies, the rest from the rows. */
 export async function findTop(
@@ -11,10 +11,10 @@ export async function findTop(
   range: TimeRange,
   filter: Filter,
   limit: number,
-  clock: Clock,
+  recounting: QuestionRecounting,
 ): Promise<TopRow[]> {
   if (dimension === 'itemId') {
-    return largest(await countItems(session, range, filter, clock), limit)
+    return largest(await countItems(session, range, filter, recounting), limit)
   }
   const [columns, derive] = dimensions[dimension]
   const counts = new Map<string, number>()

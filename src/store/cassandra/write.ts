@@ -139,7 +139,8 @@ async function writeNewest(session: Session, receipts: readonly Receipt[]): Prom
  * Where to go on, and the newest receipt before it, which wins by its write timestamp: one mutation
  * for each log and topic.
  */
-async function movePositions(session: Session, { rows, positions }: WriteBatch): Promise<void> {
+async function movePositions(session: Session, batch: WriteBatch): Promise<void> {
+  const { rows, positions, setsBack = false } = batch
   if (positions.length === 0) return
   const newest = new Map<string, number>()
   for (const { position, receivedAt, importedAt } of rows) {
@@ -147,15 +148,19 @@ async function movePositions(session: Session, { rows, positions }: WriteBatch):
     const key = partitionText(position)
     newest.set(key, Math.max(newest.get(key) ?? receivedAt, receivedAt))
   }
+  const stands = await readStands(session, positions)
   const moves = new Map<string, Statement[]>()
   for (const position of positions) {
     const { log, topic, partition, offset } = position
     const statements = moves.get(`${log}\n${topic}`) ?? []
     moves.set(`${log}\n${topic}`, statements)
-    statements.push({
-      query: 'INSERT INTO progress (log, topic, log_partition, next_offset) VALUES (?, ?, ?, ?)',
-      params: [log, topic, partition, int64(offset)],
-    })
+    const stand = stands.get(partitionText(position))
+    if (stand === undefined) {
+      statements.push({ query: insertOffset, params: [log, topic, partition, int64(offset)] })
+    } else if (offset > stand.offset || (setsBack && offset < stand.offset)) {
+      const params = [log, topic, partition, int64(offset), int64(stand.version + 1)]
+      statements.push({ query: `${insertOffset} USING TIMESTAMP ?`, params })
+    }
     const receivedAt = newest.get(partitionText(position))
     if (receivedAt === undefined) continue
     statements.push({
@@ -164,7 +169,44 @@ async function movePositions(session: Session, { rows, positions }: WriteBatch):
       params: [log, topic, partition, int64(receivedAt), microseconds(receivedAt)],
     })
   }
-  await forEachParallel(moves.values(), inFlightMax, (statements) => session.batch(statements))
+  const changes = [...moves.values()].filter((statements) => statements.length > 0)
+  await forEachParallel(changes, inFlightMax, (statements) => session.batch(statements))
+}
+
+const insertOffset =
+  'INSERT INTO progress (log, topic, log_partition, next_offset) VALUES (?, ?, ?, ?)'
+
+/** Where a partition stands, and its write timestamp, which each move makes greater by one. */
+interface Stand {
+  readonly offset: number
+  readonly version: number
+}
+
+/**
+ * Read just before it is moved, so that a consumer that stood still does not set back what another
+ * has moved meanwhile: either it sees that, or its timestamp is too old. Of two moves with the same
+ * timestamp Cassandra keeps the greater value.
+ */
+async function readStands(
+  session: Session,
+  positions: readonly Position[],
+): Promise<ReadonlyMap<string, Stand>> {
+  const stands = new Map<string, Stand>()
+  const topics = new Map(positions.map((one) => [`${one.log}\n${one.topic}`, one]))
+  for (const { log, topic } of topics.values()) {
+    const rows = await session.rows(
+      `SELECT log_partition, next_offset, WRITETIME(next_offset) AS version FROM progress
+        WHERE log = ? AND topic = ?`,
+      [log, topic],
+    )
+    for (const row of rows) {
+      if (row['next_offset'] === null) continue
+      const partition = row['log_partition'] as number
+      const stand = { offset: Number(row['next_offset']), version: Number(row['version']) }
+      stands.set(partitionText({ log, topic, partition, offset: 0 }), stand)
+    }
+  }
+  return stands
 }
 
 function partitionText({ log, topic, partition }: Position): string {

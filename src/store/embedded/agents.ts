@@ -68,7 +68,9 @@ export async function loadAgentNumbers(connection: DuckDBConnection): Promise<Ag
   let nextId = (loaded.at(-1)?.id ?? 0) + 1
   let fresh: KnownAgent[] = []
   return {
-    idOf(event) {
+    idOf(given) {
+      // An empty one says no more than none, which is all that Cassandra keeps of it.
+      const event = given.userAgent === '' ? { userAgent: null, agent: given.agent } : given
       const known = remembered.get(event.userAgent ?? '')
       if (known !== undefined && isSame(known, event)) return known.id
       if (isSame(noAgent, event)) return null

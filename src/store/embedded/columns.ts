@@ -74,7 +74,7 @@ export const eventColumns: readonly ReceiptColumn[] = [
   text('referer', ({ row }) => row.referer),
   text('remote_address', ({ row }) => row.remoteAddress),
   int32('agent_id', ({ agentId }) => agentId),
-  text('bot', ({ row }) => row.bot),
+  text('bot', ({ row }) => row.bot || null),
   uint8('privacy', ENUM8(privacies), ({ row }) =>
     row.privacy === null ? null : privacies.indexOf(row.privacy),
   ),
@@ -90,7 +90,7 @@ export const eventColumns: readonly ReceiptColumn[] = [
     form: 'double',
     value: ({ row }) => row.devicePixelRatio,
   },
-  text('country', ({ row }) => row.country),
+  text('country', ({ row }) => row.country || null),
   int64('imported_at', ({ row }) => row.importedAt),
   ...positionColumns,
 ]

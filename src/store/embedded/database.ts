@@ -9,6 +9,7 @@ import { quoted } from './closed-file.ts'
 import { removeHalfCopy } from './compact.ts'
 import { attachDays, createDaysFolder, type DaysFolder, sweepDaysFolder } from './days.ts'
 import { readManifest } from './manifest.ts'
+import { createModelTables } from './models.ts'
 import { createTables, formatVersion } from './tables.ts'
 
 export interface DatabaseOptions {
@@ -101,6 +102,7 @@ export async function openDatabase(
        SET enable_external_access = false; SET lock_configuration = true`,
     )
     await checkFormat(writer, file)
+    await writer.run(createModelTables)
     if (known === undefined) sweepDaysFolder(days.path, await readManifest(writer))
     return new OpenDatabase(file, days, instance, writer, questionMsMax)
   } catch (thrown) {

@@ -7,6 +7,7 @@ import { type Clock, systemClock } from '../../lib/clock.ts'
 import type { HistorySource } from '../history.ts'
 import type { Store } from '../store.ts'
 import { accountFor } from './accounting.ts'
+import { joinExposures } from './click-through.ts'
 import { loadClosedKeys } from './closed-keys.ts'
 import { type DatabaseOptions, isFatal, openError } from './database.ts'
 import { readDays } from './day-states.ts'
@@ -19,6 +20,7 @@ import { countSteps } from './funnel.ts'
 import { countRepeats, readRepeats } from './history.ts'
 import { addKeptDays, removeKeptDays } from './kept-days.ts'
 import { dayName, dayNumber, fileNameOf, readManifest } from './manifest.ts'
+import { createEmbeddedModels } from './models.ts'
 import { countEvents, countRows, readLogs, readProgress } from './questions.ts'
 import { openReopening, type Reopening } from './reopening.ts'
 import { deleteBefore, oldestKept } from './retention.ts'
@@ -122,6 +124,9 @@ class EmbeddedStore implements Store, HistorySource {
   accounting: Store['accounting'] = (range, filter) =>
     this.#ask((reader) => accountFor(reader, range, filter))
 
+  clickThrough: Store['clickThrough'] = (range, filter) =>
+    this.#ask((reader) => joinExposures(reader, range, filter))
+
   deadLetters: Store['deadLetters'] = (page) => this.#ask((reader) => readDeadLetters(reader, page))
 
   deadLetter: Store['deadLetter'] = (position) =>
@@ -185,6 +190,11 @@ class EmbeddedStore implements Store, HistorySource {
     this.#settling = settled.catch(() => undefined)
     return settled
   }
+
+  readonly models: Store['models'] = createEmbeddedModels(
+    (question) => this.#ask(question),
+    (change) => this.#change(change, 'model_unknown'),
+  )
 
   snapshot: Store['snapshot'] = (folder) =>
     this.#whileClosed(
