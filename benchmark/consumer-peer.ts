@@ -209,9 +209,7 @@ async function compare(scene: Scene): Promise<void> {
 
 async function measureMemory(scene: Scene): Promise<void> {
   const rates = await runOurs(scene, 'all', memoryRecords)
-  say(
-    `memory: ${described(rates)} (claim ≤ 400 MB, which are 381 MiB, over a million; all tables)`,
-  )
+  say(`memory: ${described(rates)} (claim ≤ 400 MB, which are 381 MiB, over a million; all tables)`)
 }
 
 function times(ours: Rates, peer: Rates): string {

@@ -41,6 +41,7 @@ const text = readFileSync('deploy/compose.yaml', 'utf8')
 const compose = parse(text, { merge: true }) as Compose
 const services = Object.entries(compose.services)
 const dockerfile = readFileSync('deploy/Dockerfile', 'utf8')
+const airflowDockerfile = readFileSync('deploy/airflow/Dockerfile', 'utf8')
 const example = environmentOf(readFileSync('deploy/example.env', 'utf8'))
 const token = 'x'.repeat(32)
 
@@ -92,7 +93,41 @@ test('every service that runs on says how it is, and has time to stop', () => {
 
 test('images have fixed versions, and are not those of a registry of our own', () => {
   for (const [name, { image }] of services) {
-    if (image !== 'millrace') assert.match(image, /^[a-z/]+:\d+\.\d+\.\d+$/, name)
+    if (!image.startsWith('millrace')) assert.match(image, /^[a-z/]+:\d+\.\d+\.\d+$/, name)
+  }
+  for (const [, image = ''] of airflowDockerfile.matchAll(/^FROM (\S+)/gm)) {
+    assert.match(image, /^[a-z/]+:\d+\.\d+\.\d+$/)
+  }
+})
+
+test('Airflow has the DAG, the settings of its tasks, and the versions that are tested', async () => {
+  const airflow = compose.services['airflow'] as Service
+  const settings = settingsOf(airflow)
+  const own = Object.entries(settings).filter(([name]) => name.startsWith('MILLRACE_'))
+  const config = await loadConfig({ env: Object.fromEntries(own), folder: 'deploy' })
+  assert.equal(config.store.backend, 'cassandra')
+  const { hostname, port } = new URL(config.recommend.sparkMaster)
+  assert.ok(compose.services[hostname]?.command?.includes(hostname))
+  assert.ok(compose.services['spark-worker']?.command?.includes(`spark://${hostname}:${port}`))
+  const allowed = settingsOf(compose.services['serve'] as Service)['MILLRACE_API_ALLOWED_HOSTS']
+  const asked = new URL(settings['MILLRACE_API_URL'] ?? '').hostname
+  assert.ok(allowed?.split(',').includes(asked))
+  for (const published of airflow.ports ?? []) assert.match(published, /^127\.0\.0\.1:/)
+  assert.ok(
+    airflowDockerfile.includes(`millrace_daily.py ${settings['AIRFLOW__CORE__DAGS_FOLDER']}/`),
+  )
+  for (const [name, image] of [
+    ['airflow', 'apache-airflow'],
+    ['spark', 'pyspark'],
+  ] as const) {
+    const requirements = readFileSync(`script/services/${name}.requirements.txt`, 'utf8')
+    const [, version = ''] = new RegExp(`^${image}==(.*)$`, 'm').exec(requirements) ?? []
+    assert.ok(airflowDockerfile.includes(`apache/${name}:${version}`), name)
+  }
+  assert.ok(airflowDockerfile.includes(`apache/spark:`))
+  assert.equal(compose.services['spark-master']?.image, compose.services['spark-worker']?.image)
+  for (const [, path = ''] of airflowDockerfile.matchAll(/^COPY (deploy\S+)/gm)) {
+    assert.ok(existsSync(path), path)
   }
 })
 

@@ -201,7 +201,7 @@ function LatestCard(props: {
   const { latest, unmatched } = props
   return (
     <Card title="Latest recommendations" className="wide">
-      <Scroller name="Latest recommendations">
+      <Scroller name="Seen and clicked, newest first">
         <table class="latest">
           <thead>
             <tr>

@@ -23,8 +23,8 @@ export function spa({ page, hold, beginRoute }: TagCore): void {
       look()
     }
   }
-  page.addEventListener('popstate', look)
   page.addEventListener('hashchange', look)
+  page.addEventListener('popstate', look)
 
   if ((document as { prerendering?: boolean }).prerendering) {
     document.addEventListener('prerenderingchange', hold(), { once: true })

@@ -19,7 +19,7 @@ export interface StoredQueue {
   readonly adopt: (take: Take) => void
   /** Lets other pages take this page's queue. */
   readonly close: () => void
-  /** Removes the queues of all pages. */
+  /** Removes the queues of all pages; a lock that was waited for then finds nothing to take. */
   readonly clear: () => void
 }
 
@@ -57,7 +57,6 @@ export function createStoredQueue(page: Page, eventUrl: string): StoredQueue {
   }
 
   function adoptEntry(name: string, take: Take): void {
-    // Consent may have been taken back while the lock was waited for.
     if (!storage) return
     readEntry(name, take)
     storage.removeItem(name)
@@ -82,16 +81,14 @@ export function createStoredQueue(page: Page, eventUrl: string): StoredQueue {
     read: (take) => readEntry(ownName, take),
     adopt: (take) => {
       if (!storage) return
+      const oldestMs = Date.now() - abandonedMs
       for (const name of names(storage)) {
         if (name === ownName) continue
         readEntry(name, (_, dueMs) => take([], dueMs))
         if (locks) {
           const free = (lock: Lock | null) => lock && adoptEntry(name, take)
           locks.request(name, { ifAvailable: true }, free).catch(ignore)
-        } else if (
-          Number.parseInt(storage.getItem(name) as string, 10) <
-          Date.now() - abandonedMs
-        ) {
+        } else if (Number.parseInt(storage.getItem(name) as string, 10) < oldestMs) {
           adoptEntry(name, take)
         }
       }

@@ -245,6 +245,7 @@ describe('/api/openapi.json', () => {
       '/api/health',
       '/api/live',
       '/api/parties/{partyId}',
+      '/api/recommendations/click-through',
       '/api/replay',
       '/api/retention',
       '/api/sessions',
