@@ -8,6 +8,7 @@ import { test } from 'node:test'
 import { Registry } from 'prom-client'
 import { parse } from 'yaml'
 import type { Logs } from '../src/cli/backends.ts'
+import { createConsumeMetrics } from '../src/cli/metrics.ts'
 import { registerSpoolMetrics } from '../src/cli/spool.ts'
 import { registerPipelineMetrics } from '../src/cli/stages.ts'
 import { createMetrics } from '../src/collect/metrics.ts'
@@ -271,6 +272,7 @@ test('every metric that docs/operate.md says to alarm on exists', () => {
   // Registered only; nobody asks for a value.
   registerPipelineMetrics(registry, {} as Logs, {} as Store)
   registerSpoolMetrics(registry, { spooling: {} } as Logs)
+  createConsumeMetrics(registry)
   const known = registry.getMetricsAsArray().map(({ name }) => name)
   const text = readFileSync('docs/operate.md', 'utf8')
   const named = new Set([...text.matchAll(/millrace_\w+/g)].map(([name]) => name))

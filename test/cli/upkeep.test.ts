@@ -77,3 +77,21 @@ test('retain deletes nothing that is kept', async () => {
   assert.equal(code, 0)
   assert.match(stdout, /^0 events deleted, .* kept from \d{4}-\d\d-\d\d$/m)
 })
+
+test('a day that is done again makes no other model, and does not replace one of newer days', async () => {
+  const build = async (day: string): Promise<string> => {
+    const built = await run('recommend', 'build', '--once', '--last', '5d', '--day', day)
+    assert.equal(built.code, 0, built.stderr)
+    return built.stdout.trim()
+  }
+  const newer = await build(daysAgo(1))
+  assert.equal(await build(daysAgo(1)), newer)
+  assert.equal((await run('recommend', 'publish', newer)).code, 0)
+  const older = await build(daysAgo(4))
+  assert.notEqual(older, newer)
+  const kept = await run('recommend', 'publish', older)
+  assert.equal(kept.code, 0, kept.stderr)
+  assert.equal(kept.stdout, `${older} is not served, ${newer} stays: it is of newer days\n`)
+  const forced = await run('recommend', 'publish', older, '--force')
+  assert.match(forced.stdout, /is served/)
+})

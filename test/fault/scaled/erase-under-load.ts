@@ -103,15 +103,17 @@ async function erase(scene: Scene, partyId: string): Promise<void> {
 
 /** The negative control: what anybody would do who knows the tables and no more. */
 async function deleteRows({ client, keyspace }: Scene, partyId: string): Promise<void> {
-  for (const row of await everyRow(client, `SELECT * FROM ${keyspace}.events_by_party`)) {
-    if (row.get('click_stream_cookie_id') !== partyId) continue
+  const rows = await everyRow(client, `SELECT * FROM ${keyspace}.events_by_party`)
+  const own = rows.filter((row) => row.get('click_stream_cookie_id') === partyId)
+  const deleted = own.map(async (row) => {
     const key = [row.get('pk'), row.get('event_date'), row.get('event_id'), partyId]
     for (const table of ['click_stream', 'events_by_party']) {
       const where = 'pk = ? AND event_date = ? AND event_id = ? AND click_stream_cookie_id = ?'
       const sql = `DELETE FROM ${keyspace}.${table} WHERE ${where}`
       await client.execute(sql, key, { prepare: true })
     }
-  }
+  })
+  await Promise.all(deleted)
 }
 
 async function checkErased(scene: Scene, attempt: Attempt): Promise<void> {

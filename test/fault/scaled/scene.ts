@@ -89,6 +89,10 @@ class ProcessScene implements Scene {
     this.client = new cassandra.Client({
       contactPoints: [servers.cassandraAddress],
       localDataCenter: 'datacenter1',
+      // A node that was killed is wanted back at once.
+      policies: {
+        reconnection: new cassandra.policies.reconnection.ConstantReconnectionPolicy(200),
+      },
       // Dropping a keyspace waits for its files.
       socketOptions: { readTimeout: 120_000 },
     })
