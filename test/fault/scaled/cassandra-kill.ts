@@ -1,4 +1,5 @@
 import type { FaultRow } from './run.ts'
+import { untilWriting } from './writing.ts'
 
 /**
  * Row 12: a node that is killed has on disk what it acknowledged, as its commit log is synced before
@@ -14,8 +15,9 @@ export const cassandraKill: FaultRow = {
   title: 'Cassandra kill -9, one node',
   needs: { cassandra: { syncSystem: true } },
   async run(scene, attempt) {
+    const startedAt = Date.now()
     const driver = attempt.drive({ port: scene.collectPort(), rate: 300 })
-    await driver.untilAcknowledged(1)
+    await untilWriting(scene, startedAt)
     const afterMs = Math.round(500 + attempt.random() * 2_500)
     await new Promise((resolve) => setTimeout(resolve, afterMs))
     const isConsumerKilled = attempt.seed % 2 === 0

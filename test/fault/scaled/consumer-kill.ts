@@ -1,5 +1,5 @@
 import type { FaultRow } from './run.ts'
-import type { Scene } from './scene.ts'
+import { untilWriting } from './writing.ts'
 
 /**
  * Row 9: a consumer that is killed in the middle of a batch has stored what its position says, and
@@ -45,17 +45,3 @@ export const consumerKill: FaultRow = {
 }
 
 const kills = 3
-const writingMs = 30_000
-
-/** Resolves when the consumer that runs has written something. */
-async function untilWriting(scene: Scene): Promise<void> {
-  const deadline = performance.now() + writingMs
-  for (;;) {
-    const health = (await (await fetch(`${scene.apiUrl}/api/health`)).json()) as {
-      lastWrittenAt: string | null
-    }
-    if (health.lastWrittenAt !== null) return
-    if (performance.now() > deadline) throw new Error('the consumer writes nothing')
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}

@@ -93,7 +93,9 @@ export async function runRow(row: FaultRow, run: RowRun): Promise<RowResult> {
   const { control } = row
   return withServers(row.needs ?? {}, run.shared, async (servers) => {
     const results = await runSeeds(row, servers, run, seeds, false)
-    if (control === undefined) return { row, seeds: results, control: [] }
+    if (control === undefined || controlSeeds.length === 0) {
+      return { row, seeds: results, control: [] }
+    }
     const broken = { ...row, ...control }
     const runControl = (where: Servers): Promise<SeedResult[]> =>
       runSeeds(broken, where, run, controlSeeds, true)
