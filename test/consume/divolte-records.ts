@@ -76,6 +76,13 @@ export function madeMessages(now: number = Date.now()): DivolteMessage[] {
   })
 }
 
+/** As a store has it. */
+export function storedOfMessage(message: DivolteMessage, eventId: string): object {
+  const event = eventOfMessage(message, eventId) as { readonly userAgent: string | null }
+  // Said to be empty, or not said: stores do not tell these apart.
+  return { ...event, userAgent: event.userAgent || null }
+}
+
 /** The event that a message is, member by member, by hand; without its place in the log. */
 export function eventOfMessage({ record: of }: DivolteMessage, eventId: string): object {
   const receivedAt = of['timestamp'] as number

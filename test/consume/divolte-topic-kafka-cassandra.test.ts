@@ -10,9 +10,9 @@ import { sharedKafka } from '../services.ts'
 import { makeKeyspace } from '../store/cassandra-scene.ts'
 import {
   type DivolteMessage,
-  eventOfMessage,
   madeMessages,
   recordedMessages,
+  storedOfMessage,
 } from './divolte-records.ts'
 import { always, produce, runConsume } from './divolte-topic-scene.ts'
 import { eventLike } from './events.ts'
@@ -46,11 +46,7 @@ function rowsOf(rows: readonly Row[], start: string): object[] {
 }
 
 function expected(topic: string, messages: readonly DivolteMessage[]): object[] {
-  return messages.map((message, offset) => {
-    const event = eventOfMessage(message, `${topic}/0/${offset}`) as Row
-    // The table has '' for no user agent, so one that is empty reads as none.
-    return { ...event, userAgent: event.userAgent || null }
-  })
+  return messages.map((message, offset) => storedOfMessage(message, `${topic}/0/${offset}`))
 }
 
 test('a topic of Divolte and one of ours fill one keyspace; --accept-log says that both belong there', async () => {

@@ -11,9 +11,9 @@ import { startRegistryServer } from '../log/registry-server.ts'
 import { sharedKafka } from '../services.ts'
 import {
   type DivolteMessage,
-  eventOfMessage,
   madeMessages,
   recordedMessages,
+  storedOfMessage,
 } from './divolte-records.ts'
 import { always, type Message, produce, runConsume } from './divolte-topic-scene.ts'
 
@@ -60,7 +60,7 @@ async function checkMessages(messages: readonly DivolteMessage[]): Promise<void>
   assert.deepEqual(letters, [])
   assert.deepEqual(
     rows.map(withoutPosition),
-    messages.map((message, offset) => eventOfMessage(message, `${topic}/0/${offset}`)),
+    messages.map((message, offset) => storedOfMessage(message, `${topic}/0/${offset}`)),
   )
 }
 
