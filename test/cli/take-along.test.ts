@@ -238,7 +238,7 @@ test('a backup of a running system gives the same answers in another folder, and
   mkdirSync(join(restored.folder, 'restoring', 'store'), { recursive: true })
   const { code, stdout, stderr } = await runCommand(['restore', file], environmentOf(restored))
   assert.equal(code, 0, stderr)
-  assert.match(stdout, /holds 40 events and 1 dead letters/)
+  assert.match(stdout, /holds 40 events and 1 dead letter /)
   assert.deepEqual(readdirSync(restored.folder).sort(), ['log', 'store'])
   const again = await startMillrace(restored)
   try {
