@@ -241,13 +241,16 @@ const receipt = fc
     agent: fc.constantFrom(...agents),
     bot: fc.constantFrom(null, null, null, 'crawler'),
     sequence: fc.constantFrom(0, 1, 2, 5, 17, null),
-    pageView: fc.constantFrom('0:a', '0:🎉', 'apart', '0:load.', '0:load.1', '0:load.a'),
+    pageView: fc.constantFrom('0:a', '0:🎉', 'apart', '0:load.0', '0:load.1', '0:load.1a'),
     repeats: fc.constantFrom(0, 0, 0, 1, 2),
   })
   .map((draft) => {
     const { day, party, sequence, eventType, itemId, location, referer, country, bot } = draft
     const eventTime = monday + day * dayMs + draft.minute * minuteMs + draft.ms
-    const pageViewId = `${draft.pageView}${day}.`
+    // A load of a page is of one day, as a page view is.
+    const pageViewId = draft.pageView.startsWith('0:load')
+      ? `${draft.pageView.replace('load', `load${day}`)}.`
+      : `${draft.pageView}${day}.`
     const counter = (sequence ?? 0).toString(16)
     const eventId = draft.pageView === 'apart' ? `0:x${day}.${counter}` : `${pageViewId}${counter}`
     const none = makeRow().agent
