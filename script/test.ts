@@ -31,6 +31,11 @@ const needs: readonly Need[] = [
     how: 'install Chromium (Debian: apt-get install chromium) or set MILLRACE_CHROMIUM to its path',
   },
   {
+    word: 'recipe-next',
+    isMet: () => isAll,
+    how: 'npm run test:all (npm installs 370 MB)',
+  },
+  {
     word: 'airflow',
     isMet: () => isAll && hasPython(),
     how: 'install Python 3.11 or 3.12 (Debian: apt-get install python3-venv), then npm run test:all',
