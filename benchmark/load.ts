@@ -33,7 +33,6 @@ const payloads = Array.from({ length: total }, (_, index) => {
 interface Line {
   readonly socket: Socket
   dueAt: number
-  busy: boolean
   rest: Buffer
 }
 
@@ -41,11 +40,13 @@ const latencies = new Float64Array(total)
 let sent = 0
 let answered = 0
 let refused = 0
+/** Times of requests that wait for a connection, and connections that wait for a request. */
 const waiting: number[] = []
+/** In turn, so that none is idle for as long as a server would keep it. */
+let free: Line[] = []
 const finished = Promise.withResolvers<void>()
 
 function sendNext(line: Line, dueAt: number): void {
-  line.busy = true
   line.dueAt = dueAt
   line.socket.write(payloads[sent++] as Buffer)
 }
@@ -53,12 +54,12 @@ function sendNext(line: Line, dueAt: number): void {
 function onAnswer(line: Line, status: number): void {
   latencies[answered++] = performance.now() - line.dueAt
   if (status !== 200) refused++
-  line.busy = false
   if (answered === total) finished.resolve()
   else if (rate === 0 && sent < total) sendNext(line, performance.now())
   else {
     const dueAt = waiting.shift()
-    if (dueAt !== undefined) sendNext(line, dueAt)
+    if (dueAt === undefined) free.push(line)
+    else sendNext(line, dueAt)
   }
 }
 
@@ -81,7 +82,7 @@ const lines = await Promise.all(
   Array.from({ length: connections }, async (): Promise<Line> => {
     const socket = connect(port, '127.0.0.1').setNoDelay()
     await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject))
-    const line: Line = { socket, dueAt: 0, busy: false, rest: Buffer.alloc(0) }
+    const line: Line = { socket, dueAt: 0, rest: Buffer.alloc(0) }
     socket.on('data', (chunk) => onBytes(line, chunk))
     socket.on('error', (error) => finished.reject(error))
     socket.on('close', () => finished.reject(new Error('the server closed a connection')))
@@ -90,6 +91,7 @@ const lines = await Promise.all(
 )
 
 const startedAt = performance.now()
+free = rate === 0 ? [] : [...lines]
 if (rate === 0) for (const line of lines) sendNext(line, performance.now())
 else {
   let due = 0
@@ -97,9 +99,9 @@ else {
     const now = performance.now()
     for (; due < total && startedAt + (due * 1_000) / rate <= now; due++) {
       const dueAt = startedAt + (due * 1_000) / rate
-      const free = lines.find((line) => !line.busy)
-      if (free) sendNext(free, dueAt)
-      else waiting.push(dueAt)
+      const line = free.shift()
+      if (line === undefined) waiting.push(dueAt)
+      else sendNext(line, dueAt)
     }
     if (due >= total) clearInterval(timer)
   }, 1)

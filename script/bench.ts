@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 /** Runs every claim of benchmark/, or those named: `npm run bench -- collect`. */
 const claims = ['collect', 'log-to-store', 'whole-process', 'idle', 'ninety-days', 'recommend']
 /** Start real servers (Java 17, Maven; the second also Python), so only when they are named. */
-const withServers = ['collect-kafka', 'consumer-peer', 'spark', 'daily', 'cassandra-answers']
+const withServers = ['collect-kafka', 'consumer-peer', 'spark', 'als', 'daily', 'cassandra-answers']
 const named = process.argv.slice(2).filter((argument) => !argument.startsWith('-'))
 const known = [...claims, ...withServers]
 const unknown = named.filter((name) => !known.includes(name))
