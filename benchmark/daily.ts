@@ -75,6 +75,7 @@ try {
     say(`run ${state}, ${seconds.toFixed(0)} s (claim ≤ ${claimSeconds})`)
     say(await command(env, 'recommend', 'models'))
     const item = /"itemId":"([^"]+)"/.exec(await command(env, 'top', 'items', '--json'))?.[1] ?? ''
+    say(await timed('until it answers', () => untilServed(env, item)))
     const asked = await fetch(`${running.collectorUrl}/recommendations?item=${item}`)
     say(`served for item ${item}: ${(await asked.text()).slice(0, 200)}`)
 
@@ -91,6 +92,16 @@ try {
 } finally {
   await cassandra.kill()
   await rm(folder, { recursive: true, force: true })
+}
+
+/** Asks until the published model answers: the process that serves looks for a new one every 30 s. */
+async function untilServed(env: Readonly<Record<string, string>>, item: string): Promise<string> {
+  const deadline = performance.now() + 120_000
+  for (;;) {
+    const shown = await command(env, 'recommend', 'show', item, '--limit', '3')
+    if (shown.includes('co-occurrence') || performance.now() > deadline) return shown
+    await sleep(1_000)
+  }
 }
 
 /** The state of a run when it is over. */

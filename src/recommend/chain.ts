@@ -1,4 +1,10 @@
+import { createItemToItem, itemToItemDefaults } from './item-to-item.ts'
+import { createRecent } from './recent.ts'
 import type { ModelName, Recommendation, Recommender, RecommendRequest } from './recommend.ts'
+import type { SessionIndex } from './session-index.ts'
+import { createSessionKnn, sessionKnnDefaults } from './session-knn.ts'
+import type { Pause } from './sessions.ts'
+import { buildTrending } from './trending.ts'
 
 /** An answer, and the model that gave its first item. */
 export interface ChainAnswer {
@@ -10,6 +16,18 @@ export interface ChainAnswer {
 /** With the model that gave it: the first ones of a chain may not know enough. */
 export interface ChainItem extends Recommendation {
   readonly model: ModelName
+}
+
+/** The models over an index, the best first. @param at ms since 1970: what rises, rises then */
+export async function createChain(
+  index: SessionIndex,
+  at: number,
+  pause: Pause,
+): Promise<Recommender[]> {
+  const nearest = createSessionKnn(index, sessionKnnDefaults)
+  await pause()
+  const next = createItemToItem(index, itemToItemDefaults)
+  return [nearest, next, await buildTrending(index, at, pause), createRecent(index)]
 }
 
 /**

@@ -1,5 +1,6 @@
 import { MillraceError } from '../event/error.ts'
 import type { Event } from '../event/event.ts'
+import { dayMs } from '../lib/clock.ts'
 import { askEvents } from '../query/events.ts'
 import type { Row, Store, TimeRange } from '../store/store.ts'
 import type { Click } from './open-sessions.ts'
@@ -82,20 +83,19 @@ export async function* readClicks(
   }
 }
 
+/** Day by day: a page of a long range would look through all that comes after it. */
 async function* rowsOf(
   store: Pick<Store, 'events'>,
   range: TimeRange,
   eventType: string,
 ): AsyncGenerator<Row, undefined, undefined> {
   const filter = { bots: 'exclude', eventType } as const
-  const question = {
-    range,
-    filter,
-    order: 'asc',
-    limit: undefined,
-    after: undefined,
-    key: '',
-  } as const
-  for await (const rows of askEvents(store, question, undefined, pageRows)) yield* rows
+  const question = { filter, order: 'asc', limit: undefined, after: undefined, key: '' } as const
+  for (let from = range.from; from < range.to; ) {
+    const to = Math.min(range.to, (Math.floor(from / dayMs) + 1) * dayMs)
+    const pages = askEvents(store, { ...question, range: { from, to } }, undefined, pageRows)
+    for await (const rows of pages) yield* rows
+    from = to
+  }
   return undefined
 }

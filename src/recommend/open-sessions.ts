@@ -33,6 +33,8 @@ export interface OpenSessions {
   readonly unfinished: () => readonly FinishedSession[]
   readonly forget: (key: string) => void
   readonly size: () => number
+  /** Another number after each click that was put in and each party that was taken out. */
+  readonly revision: () => number
 }
 
 export interface OpenSessionsOptions {
@@ -66,6 +68,7 @@ export function createOpenSessions(sessions: Sessions, options: OpenSessionsOpti
   /** The one that rests longest comes first. */
   const open = new Map<string, OpenSession>()
   const keysBySession = new Map<string, string>()
+  let revision = 0
 
   function end(session: OpenSession): void {
     open.delete(session.key)
@@ -97,6 +100,7 @@ export function createOpenSessions(sessions: Sessions, options: OpenSessionsOpti
       if (item === undefined) return
       const session = sessionFor(click)
       if (session === undefined) return
+      revision++
       note(session, item, click)
       if (!isLearnt(session)) {
         dropOldest(session.items, botItemsMax)
@@ -119,11 +123,13 @@ export function createOpenSessions(sessions: Sessions, options: OpenSessionsOpti
     },
     unfinished: () => [...open.values()].filter(isLearnt).map(finished),
     forget(key) {
+      revision++
       const session = open.get(key)
       if (session !== undefined) end(session)
       sessions.forget(ownerOf(key))
     },
     size: () => open.size,
+    revision: () => revision,
   }
 }
 

@@ -5,9 +5,8 @@ import { toError } from '../lib/assert.ts'
 import { type Clock, dayMs, minuteMs, secondMs } from '../lib/clock.ts'
 import { backoffMs, waitMs } from '../lib/retry.ts'
 import { type Store, sessionGapMs, type TimeRange } from '../store/store.ts'
-import { askChain, type ChainItem, withPublished } from './chain.ts'
+import { askChain, type ChainItem, createChain, withPublished } from './chain.ts'
 import { type ClickRules, clickOf, readClickRules, readClicks } from './clicks.ts'
-import { createItemToItem, itemToItemDefaults } from './item-to-item.ts'
 import {
   type Click,
   createOpenSessions,
@@ -15,18 +14,10 @@ import {
   type OpenSessions,
 } from './open-sessions.ts'
 import type { RecommendQuestion } from './question.ts'
-import { createRecent } from './recent.ts'
 import type { Recommendation, Recommender } from './recommend.ts'
 import type { FileSession } from './session-file.ts'
-import {
-  buildIndex,
-  itemCount,
-  type Pause,
-  type SessionIndex,
-  sessionCount,
-} from './session-index.ts'
-import { createSessionKnn, sessionKnnDefaults } from './session-knn.ts'
-import { createSessions, type Sessions } from './sessions.ts'
+import { buildIndex, itemCount, type SessionIndex, sessionCount } from './session-index.ts'
+import { createSessions, type Pause, type Sessions } from './sessions.ts'
 import { readStoredSessions } from './stored-sessions.ts'
 import { buildTrending } from './trending.ts'
 import type { Visibility } from './visibility.ts'
@@ -121,6 +112,9 @@ interface Knowledge {
 interface Models {
   readonly index: SessionIndex | undefined
   readonly chain: readonly Recommender[]
+  /** What they were made of, and at which of its revisions. */
+  readonly knowledge?: Knowledge
+  readonly revision?: number
 }
 
 /**
@@ -151,7 +145,9 @@ export function openRecommendService(
     return building
   }
   const refresh = async (): Promise<void> => {
-    await inTurn(state, () => indexAnew(state))
+    await inTurn(state, async () => {
+      await (isCurrent(state) ? renewTrending(state) : indexAnew(state))
+    })
   }
   const following = follow(state)
   const keeping = keepUp(state, build, refresh)
@@ -253,24 +249,32 @@ async function readStore(state: State): Promise<BuildResult> {
   }
 }
 
+/** Whether nothing has come or gone since the models were made. */
+function isCurrent({ models, knowledge }: State): boolean {
+  return models.knowledge === knowledge && models.revision === knowledge.open.revision()
+}
+
+/** What rises depends on the time of day too. */
+async function renewTrending(state: State): Promise<void> {
+  const { models, parts, stopping } = state
+  if (models.index === undefined) return
+  const trending = await buildTrending(models.index, parts.clock(), createPause(stopping.signal))
+  const chain = models.chain.map((one) => (one.model === trending.model ? trending : one))
+  state.models = { ...models, chain }
+}
+
 /** Makes the models anew from what is known, then puts them in the place of the old ones at once. */
 async function indexAnew(state: State): Promise<SessionIndex | undefined> {
   const { sessions, open } = state.knowledge
   const now = state.parts.clock()
   const pause = createPause(state.stopping.signal)
+  const revision = open.revision()
   open.finish(now)
   const columns = sessions.copy(open.unfinished())
+  await pause()
   const index = columns.count === 0 ? undefined : await buildIndex(columns, pause)
-  const chain =
-    index === undefined
-      ? []
-      : [
-          createSessionKnn(index, sessionKnnDefaults),
-          createItemToItem(index, itemToItemDefaults),
-          await buildTrending(index, now, pause),
-          createRecent(index),
-        ]
-  state.models = { index, chain }
+  const chain = index === undefined ? [] : await createChain(index, now, pause)
+  state.models = { index, chain, knowledge: state.knowledge, revision }
   return index
 }
 
@@ -360,11 +364,10 @@ function answer(
     !left.has(itemId) &&
     !parts.visibility.isHidden(itemId, at) &&
     !isExpired(models.index, itemId, at, options.itemDaysMax)
-  const { limit } = question
   const { model, items: best } = askChain(withPublished(models.chain, parts.published?.()), {
     items,
     at,
-    limit,
+    limit: question.limit,
     isAllowed,
   })
   return { recommendationId: randomBytes(16).toString('base64url'), model, items: best }

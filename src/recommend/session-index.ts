@@ -1,4 +1,4 @@
-import { orderOf, type SessionColumns } from './sessions.ts'
+import { orderOf, type Pause, type SessionColumns } from './sessions.ts'
 
 /**
  * Which sessions had an item, and which items a session had, as typed arrays: sessions are numbered
@@ -57,9 +57,6 @@ export function newestFirst(items: readonly number[], max: number): number[] {
   return [...different]
 }
 
-/** Called between two pieces of the work, so that whoever shares the thread gets a turn. */
-export type Pause = () => Promise<void> | undefined
-
 /** Clicks that are worked on between two pauses: about a millisecond. */
 const stepClicks = 20_000
 
@@ -69,7 +66,7 @@ const stepClicks = 20_000
  */
 export async function buildIndex(columns: SessionColumns, pause: Pause): Promise<SessionIndex> {
   const { starts, items, weights, times, count, itemIds, itemNumbers } = columns
-  const order = orderOf(times, count)
+  const order = await orderOf(times, count, pause)
   const clicks = starts[count] as number
   const postingStarts = new Uint32Array(itemIds.length + 1)
   const sessionItems = new Uint32Array(clicks)

@@ -176,14 +176,25 @@ function grown<Column extends Uint8Array | Uint32Array | Float64Array>(
   return to
 }
 
+/** Called between two pieces of the work, so that whoever shares the thread gets a turn. */
+export type Pause = () => Promise<void> | undefined
+
+/** Sessions that are sorted between two pauses: about a millisecond. */
+const sortedAtOnce = 50_000
+
 /**
  * The order of sessions by time, those of one second in the order in which they were added: a radix
  * sort by two halves, as comparing a million of them would hold up the process for a second.
  */
-export function orderOf(times: Uint32Array, count: number): Uint32Array {
+export async function orderOf(
+  times: Uint32Array,
+  count: number,
+  pause: Pause,
+): Promise<Uint32Array> {
   let order = new Uint32Array(count)
   for (let session = 0; session < count; session++) order[session] = session
   for (const shift of [0, 16]) {
+    await pause()
     const next = new Uint32Array(0x10000 + 1)
     for (let at = 0; at < count; at++) {
       const digit = ((times[at] as number) >>> shift) & 0xffff
@@ -199,6 +210,7 @@ export function orderOf(times: Uint32Array, count: number): Uint32Array {
       const place = next[digit] as number
       sorted[place] = session
       next[digit] = place + 1
+      if (at % sortedAtOnce === 0) await pause()
     }
     order = sorted
   }

@@ -1,6 +1,7 @@
 import { createRanking, rankingItemsMax } from './ranking.ts'
 import type { Recommender } from './recommend.ts'
-import { itemCount, type Pause, type SessionIndex, sessionCount } from './session-index.ts'
+import { itemCount, type SessionIndex, sessionCount } from './session-index.ts'
+import type { Pause } from './sessions.ts'
 import { createTop } from './top.ts'
 
 const dayS = 86_400

@@ -96,7 +96,19 @@ test('a copy has the sessions under way at its end, and leaves nothing of them b
   assert.deepEqual(sessions.size(), { sessions: 1, clicks: 1 })
 })
 
-test('sessions are ordered by time, those of one second as they came', () => {
+test('another revision comes with each click and each party that goes, not with time', () => {
+  const { open } = scene()
+  const before = open.revision()
+  open.add(click('p', 'a', 0))
+  const added = open.revision()
+  assert.notEqual(added, before)
+  open.finish(10 ** 9)
+  assert.equal(open.revision(), added)
+  open.forget('p')
+  assert.notEqual(open.revision(), added)
+})
+
+test('sessions are ordered by time, those of one second as they came', async () => {
   const times = Uint32Array.of(70_000, 5, 4_000_000_000, 5, 0)
-  assert.deepEqual([...orderOf(times, 5)], [4, 1, 3, 0, 2])
+  assert.deepEqual([...(await orderOf(times, 5, () => undefined))], [4, 1, 3, 0, 2])
 })
