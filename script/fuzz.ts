@@ -1,4 +1,7 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { fuzzConfig } from '../test/collect/fuzz-requests.ts'
 import { growthMiB, runFuzz } from '../test/collect/fuzz-run.ts'
 import { freePort, startMillrace, temporaryFolder } from '../test/fault/process.ts'
 
@@ -20,12 +23,14 @@ if (values.help) {
 const growthMiBMax = 48
 
 const folder = temporaryFolder()
+const config = join(folder.path, 'millrace.config.ts')
+writeFileSync(config, fuzzConfig)
 const running = await startMillrace({
   folder: folder.path,
   collectPort: await freePort(),
   apiPort: await freePort(),
   command: ['collect'],
-  env: { MILLRACE_COLLECT_REQUESTS_PER_SECOND_MAX: '0' },
+  env: { MILLRACE_COLLECT_REQUESTS_PER_SECOND_MAX: '0', MILLRACE_CONFIG: config },
 })
 const startedAt = performance.now()
 try {
@@ -43,7 +48,8 @@ try {
   const code = await running.stop()
   const growth = growthMiB(verdict.samples)
   process.stdout.write(`seed ${values.seed}: ${verdict.sent} requests in ${seconds} s, `)
-  process.stdout.write(`answers ${JSON.stringify(verdict.statuses)}\n`)
+  process.stdout.write(`answers ${JSON.stringify(verdict.statuses)}, `)
+  process.stdout.write(`2xx ${JSON.stringify(verdict.taken)}\n`)
   for (const fault of verdict.faults) process.stdout.write(`FAULT ${fault}\n`)
   process.stdout.write(`${verdict.faultCount} faults, memory grew by ${growth} MiB after warm-up, `)
   process.stdout.write(`/ping ${isAlive ? 'answers' : 'DOES NOT ANSWER'}, exit code ${code}\n`)

@@ -69,7 +69,8 @@ def learn(spark: SparkSession, options: argparse.Namespace) -> tuple[list[str], 
         seed=1,
     ).fit(ratings)
     rows = model.itemFactors.orderBy("id").collect()
-    items = [numbers.labels[row["id"]] for row in rows]
+    labels = numbers.labels  # fetched from the JVM each time it is asked for
+    items = [labels[row["id"]] for row in rows]
     factors = np.array([row["features"] for row in rows], dtype=np.float32)
     return items, factors / np.maximum(np.linalg.norm(factors, axis=1, keepdims=True), 1e-9)
 

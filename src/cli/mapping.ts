@@ -1,10 +1,8 @@
-import { spawn } from 'node:child_process'
-import { unwatchFile, watchFile } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { createMapper } from '../collect/mapping/mapper.ts'
-import { sampleOfLine } from '../collect/mapping/sample-request.ts'
+import { type SampleOptions, sampleOfLine } from '../collect/mapping/sample-request.ts'
 import { type Sample, sampleEvents } from '../collect/mapping/samples.ts'
 import { type Config, configPath } from '../config.ts'
 import { isMillraceError, MillraceError } from '../event/error.ts'
@@ -12,7 +10,8 @@ import type { Mapping } from '../event/mapping.ts'
 import { toError } from '../lib/assert.ts'
 import { systemClock } from '../lib/clock.ts'
 import { createRecordView } from './mapped-record.ts'
-import { mappingsOf } from './mappings.ts'
+import { tellingFiles, watchTries } from './mapping-watch.ts'
+import { mappingsOf, sampleSourcesOf } from './mappings.ts'
 import { type CommonFlags, configOf, createCommand } from './options.ts'
 import { printable, printOut, quantity } from './terminal.ts'
 
@@ -33,17 +32,29 @@ export function mappingCommand(): Command {
       )
       .option('--mapping <name>', 'try this one only')
       .option('--json', 'a JSON object a line')
-      .option('--watch', 'try again whenever the file, the configuration or a schema changes')
+      .option(
+        '--watch',
+        'try again whenever the file, the configuration, an import of it or a schema changes',
+      )
       .action(async (file: string | undefined, flags: TestFlags) => {
-        if (flags.watch === true) await watch(file, flags)
+        if (flags.watch === true) await watchTries(watchedFirst(file, flags))
         else await tryAll(file, flags)
       }),
   )
   return command
 }
 
+/** What a try reads before it can tell of anything. */
+function watchedFirst(file: string | undefined, { config }: TestFlags): string[] {
+  const path = configPath({ folder: process.cwd(), ...(config !== undefined && { file: config }) })
+  return [path, ...(file === undefined || file === '-' ? [] : [resolve(file)])]
+}
+
 async function tryAll(file: string | undefined, flags: TestFlags): Promise<void> {
-  const config = await configOf(flags)
+  const config = await tellingFiles(
+    () => configOf(flags),
+    ({ mappings }) => Object.values(mappings).map(({ schema }) => resolve(schema)),
+  )
   const mappings = chosen(mappingsOf(config), flags.mapping)
   // As a start would: a mapping that cannot work is no matter of samples.
   createMapper(mappings)
@@ -85,8 +96,12 @@ function linesOf(text: string): Line[] {
     .filter((line) => line.trim() !== '' && !line.startsWith('#'))
     .map((line) => ({
       text: line,
-      sample: ({ collect }) => sampleOfLine(line, collect, systemClock()),
+      sample: (config) => sampleOfLine(line, samplesBy(config), systemClock()),
     }))
+}
+
+function samplesBy({ collect, sources }: Config): SampleOptions {
+  return { collect, sources: sampleSourcesOf(sources) }
 }
 
 function madeUp([first]: readonly Mapping[]): Line[] {
@@ -158,63 +173,4 @@ async function read(file: string): Promise<string> {
   } catch (thrown) {
     throw new MillraceError('import_unreadable', toError(thrown).message, { cause: thrown })
   }
-}
-
-const watchIntervalMs = 200
-
-/** A process for each try: a module that was once imported cannot be imported anew. */
-async function watch(file: string | undefined, flags: TestFlags): Promise<void> {
-  const path = configPath({
-    folder: process.cwd(),
-    ...(flags.config !== undefined && { file: flags.config }),
-  })
-  const watched = new Set<string>()
-  const stopped = Promise.withResolvers<void>()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stopped.resolve)
-  let running: Promise<void> | undefined
-  let isDue = false
-  const again = (): void => {
-    isDue = true
-    running ??= tryWhileDue().finally(() => {
-      running = undefined
-    })
-  }
-  const tryWhileDue = async (): Promise<void> => {
-    while (isDue) {
-      isDue = false
-      await tryInProcess()
-      for (const one of await filesOf(path, file, flags)) {
-        if (watched.has(one)) continue
-        watched.add(one)
-        watchFile(one, { interval: watchIntervalMs }, again)
-      }
-    }
-  }
-  again()
-  await stopped.promise
-  for (const one of watched) unwatchFile(one)
-  await running
-}
-
-function tryInProcess(): Promise<void> {
-  const args = [...process.execArgv, ...process.argv.slice(1).filter((one) => one !== '--watch')]
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] })
-  return new Promise((resolve) => {
-    child.once('error', () => resolve())
-    child.once('exit', () => resolve())
-  })
-}
-
-/** As far as the configuration can be read now. */
-async function filesOf(
-  path: string,
-  file: string | undefined,
-  flags: TestFlags,
-): Promise<string[]> {
-  const files = [path, ...(file === undefined || file === '-' ? [] : [resolve(file)])]
-  const mappings = await configOf(flags).then(
-    (config) => Object.values(config.mappings),
-    () => [],
-  )
-  return [...files, ...mappings.map(({ schema }) => resolve(schema))]
 }

@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs'
+import type { SampleSource } from '../collect/mapping/sample-request.ts'
+import { tagFacts } from '../collect/party-cookie.ts'
 import { openTagScripts } from '../collect/script.ts'
 import type { SourceRoute } from '../collect/sources.ts'
 import { builtInSources, pathsOf } from '../config/mapping.ts'
@@ -65,9 +67,20 @@ export async function openSources({ sources }: Config): Promise<SourceRoute[]> {
     }
     const [scriptPath, eventPath = scriptPath] = pathsOf(source)
     const scripts = await openTagScripts(source)
-    routes.push({ type: 'browser', name, scriptPath, eventPath, scripts })
+    const { partyCookie } = tagFacts(source)
+    routes.push({ type: 'browser', name, scriptPath, eventPath, scripts, partyCookie })
   }
   return routes
+}
+
+/** The sources as requests that are made up know them. */
+export function sampleSourcesOf(sources: Config['sources']): SampleSource[] {
+  return Object.entries(sources).map(([name, source]) => {
+    const path = pathsOf(source).at(-1) ?? ''
+    return source.type === 'json'
+      ? { name, path, partyIdParameter: source.partyIdParameter }
+      : { name, path }
+  })
 }
 
 function readSchema(name: string, file: string): string {

@@ -36,6 +36,19 @@ export interface TypedTag {
   signal(type: 'pageView'): string | null
   readonly whenCommitted: (callback: () => void, timeoutMs?: number) => void
   readonly consent?: { readonly grant: () => void; readonly deny: () => void }
+  readonly shelf?: (
+    place: Element,
+    options: {
+      readonly items?: readonly string[]
+      readonly exclude?: readonly string[]
+      readonly limit?: number
+      readonly draw: (item: {
+        readonly itemId: string
+        readonly reason: string
+        readonly position: number
+      }) => Element | null | undefined
+    },
+  ) => Promise<number>
 }
 
 declare global {

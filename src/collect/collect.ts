@@ -76,9 +76,7 @@ export async function openCollector(
     intake,
     parts,
     origins,
-    sources: routesOf(parts.sources ?? [], intake, origins, (...script) =>
-      sendScript(intake, ...script),
-    ),
+    sources: routesOf(parts.sources ?? [], intake, (...script) => sendScript(intake, ...script)),
     page: await loadDemoPage(options.name, options.eventSuffix, parts.apiUrl ?? null),
     shop: await loadShop(options.name, parts.apiUrl ?? null),
     eventPath: `/${options.eventSuffix}`,
@@ -155,7 +153,8 @@ function route(
   const mark = url.indexOf('?')
   const path = canonicalPath(mark < 0 ? url : url.slice(0, mark))
   const source = context.sources.get(path)
-  if (source !== undefined) {
+  // A JSON source may be at the root, as Divolte's is by default; who looks there gets the page.
+  if (source !== undefined && !(path === '/' && isLook(request))) {
     source(request, response, mark < 0 ? '' : url.slice(mark + 1))
     return
   }
@@ -204,6 +203,10 @@ function route(
       context.intake.refuse(response, 'other', new MillraceError('not_found', path))
       return
   }
+}
+
+function isLook({ method }: IncomingMessage): boolean {
+  return method === 'GET' || method === 'HEAD'
 }
 
 async function sendScript(
@@ -301,7 +304,7 @@ function sendShop(
   name: string | undefined,
 ): void {
   try {
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
+    if (!isLook(request)) {
       throw new MillraceError('method_not_allowed', request.method)
     }
     if (!intake.options.publicPages && !isFromThisMachine(request)) {

@@ -6,11 +6,12 @@ import { nearest } from '../lib/settings.ts'
 import { timesOf } from './enrich.ts'
 import { isMarked, parseJson, restoreNumbers } from './json.ts'
 import { botOf, parseIsoTime } from './json-source.ts'
+import { parsePairs } from './parse.ts'
 import { cut, type EventMaking, isIdentifierText, itemIdOf, type Receipt } from './receipt.ts'
 import { parametersText } from './tag-source.ts'
 
 /** What the fields of an event of Divolte's JSON source are called. */
-const fieldNames = [
+export const fieldNames = [
   'event_type',
   'session_id',
   'event_id',
@@ -79,6 +80,15 @@ export function eventOfDivolteJson(
     privacy: receipt.privacy,
     source: Source.Json,
     country: receipt.country,
+  }
+}
+
+/** The party in the query string of such a request, by the name of its parameter. */
+export function partyIn(query: string, name: string): string | null {
+  try {
+    return parsePairs(query).find(([each]) => each === name)?.[1][0] ?? null
+  } catch {
+    return null
   }
 }
 

@@ -14,7 +14,7 @@ import { plainRecords, type RecordsOf } from './mapping/mapper.ts'
 import { type CollectMetrics, createMetrics, type Route } from './metrics.ts'
 import type { CollectOptions, CollectParts } from './options.ts'
 import { keepUnmapped, type UnmappedEvent } from './outcome.ts'
-import { createNameParty, type NameParty } from './party-cookie.ts'
+import { type TagSource, tagSourceOf } from './party-cookie.ts'
 import { privacyOf } from './privacy.ts'
 import { cut, type EventMaking, type Receipt } from './receipt.ts'
 import { createRejections, type Rejections } from './rejection.ts'
@@ -32,8 +32,8 @@ export interface Intake {
   readonly rateLimit: RateLimit
   /** Absent unless somebody tests a site. */
   readonly inspector: Inspector | undefined
-  /** Absent: every tag names its party itself. */
-  readonly nameParty: NameParty | undefined
+  /** The tag at the root; others have their own. */
+  readonly browser: TagSource
   readonly senderOf: (peer: string | undefined, headers: IncomingHttpHeaders) => Sender
   readonly receiptOf: (headers: IncomingHttpHeaders, sender: Sender) => Receipt
   /** Refuses with an error of the table; `Retry-After` where trying again helps. */
@@ -101,7 +101,7 @@ export function createIntake(
       for (const one of unmapped) inspector?.note(one.event, one.error)
     },
     rateLimit: createRateLimit(options.requestsPerSecondMax, options.requestsBurstMax, clock),
-    nameParty: options.partyCookie && createNameParty(options.partyCookie, options.cookieless),
+    browser: tagSourceOf('browser', options.partyCookie, options.cookieless),
     senderOf: (peer, headers) => readSender(peer, headers['x-forwarded-for'] as string | undefined),
     receiptOf: (headers, sender) => ({
       receivedAt: clock(),

@@ -33,7 +33,7 @@ export function outcomeOf(
   let unmapped: UnmappedEvent[] | undefined
   for (const event of events) {
     try {
-      const added = recordsOf(event, event.privacy === null ? request : withoutCookie(request))
+      const added = recordsOf(event, seenWith(event, request))
       if (added.length === 0) metrics.totals.leftOut++
       for (const record of added) records.push(record)
     } catch (thrown) {
@@ -44,7 +44,11 @@ export function outcomeOf(
   return { records, unmapped: unmapped ?? none }
 }
 
-/** Who does not want to be known is not known by a cookie either. */
+/** What a mapping sees of the request: who does not want to be known is not known by a cookie either. */
+export function seenWith({ privacy }: Event, request: MappingRequest): MappingRequest {
+  return privacy === null ? request : withoutCookie(request)
+}
+
 function withoutCookie(request: MappingRequest): MappingRequest {
   const { cookie: _, ...headers } = request.headers
   return { ...request, headers }

@@ -37,9 +37,25 @@ export type NameParty = (
 /** What a tag posts instead of an event when the person refuses: no script can delete the cookie. */
 export const refusalLine = 'g=1'
 
+/** Where events of a tag come from, and who their party is when they do not say. */
+export interface TagSource {
+  /** In the configuration. */
+  readonly name: string
+  /** Absent: every tag names its party itself. */
+  readonly nameParty: NameParty | undefined
+}
+
+export function tagSourceOf(
+  name: string,
+  cookie: PartyCookie | undefined,
+  cookieless: boolean,
+): TagSource {
+  return { name, nameParty: cookie && createNameParty(cookie, cookieless) }
+}
+
 const daySeconds = 86_400
 
-export function createNameParty(cookie: PartyCookie, cookieless: boolean): NameParty {
+function createNameParty(cookie: PartyCookie, cookieless: boolean): NameParty {
   return (queries, request, response) => {
     const known = readCookie(request.headers.cookie, cookie.name)
     const isRefused =

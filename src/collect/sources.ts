@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Intake } from './intake.ts'
-import type { Origins } from './origin.ts'
+import { createOrigins } from './origin.ts'
+import { type PartyCookie, tagSourceOf } from './party-cookie.ts'
 import type { TagScripts } from './script.ts'
 import { isTagBatch, takeBatch } from './take-batch.ts'
 import { type DivolteJsonSource, takeDivolteJson } from './take-divolte-json.ts'
@@ -17,6 +18,8 @@ export interface BrowserRoute {
   readonly scriptPath: string
   readonly eventPath: string
   readonly scripts: TagScripts
+  /** Its own; absent: its tag names the party itself. */
+  readonly partyCookie?: PartyCookie | undefined
 }
 
 /** Takes the request of one address of a source; the query is without its `?`. */
@@ -38,7 +41,6 @@ export type SendScript = (
 export function routesOf(
   sources: readonly SourceRoute[],
   intake: Intake,
-  origins: Origins,
   sendScript: SendScript,
 ): ReadonlyMap<string, TakeRequest> {
   const routes = new Map<string, TakeRequest>()
@@ -52,9 +54,13 @@ export function routesOf(
     routes.set(source.scriptPath, (request, response, query) => {
       void sendScript(source.scripts, request, response, query)
     })
+    const { name, partyCookie } = source
+    const { allowedOrigins, cookieless } = intake.options
+    const tag = tagSourceOf(name, partyCookie, cookieless)
+    const origins = createOrigins(allowedOrigins, partyCookie !== undefined)
     routes.set(source.eventPath, (request, response, query) => {
-      if (isTagBatch(request)) void takeBatch(intake, origins, request, response, source.name)
-      else takeQuery(intake, request, response, query, source.name)
+      if (isTagBatch(request)) void takeBatch(intake, origins, request, response, tag)
+      else takeQuery(intake, request, response, query, tag)
     })
   }
   return routes

@@ -5,7 +5,7 @@ import { checkContentType } from './body.ts'
 import type { Intake } from './intake.ts'
 import type { Origins } from './origin.ts'
 import { parsePairs } from './parse.ts'
-import { refusalLine } from './party-cookie.ts'
+import { refusalLine, type TagSource } from './party-cookie.ts'
 import { stripQuery, withOptOut } from './privacy.ts'
 import type { Receipt } from './receipt.ts'
 import type { Refused } from './rejection.ts'
@@ -23,10 +23,9 @@ export function takeBatch(
   origins: Origins,
   request: IncomingMessage,
   response: ServerResponse,
-  sourceName = 'browser',
+  { name, nameParty }: TagSource = intake.browser,
 ): Promise<void> {
-  const { nameParty } = intake
-  const format = sourceName === 'browser' ? tagBatch : { ...tagBatch, sourceName }
+  const format = name === 'browser' ? tagBatch : { ...tagBatch, sourceName: name }
   if (nameParty === undefined) return takePost(intake, origins, request, response, format)
   return takePost(intake, origins, request, response, {
     ...format,

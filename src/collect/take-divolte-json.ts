@@ -1,14 +1,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { MillraceError } from '../event/error.ts'
+import { type ErrorCode, MillraceError } from '../event/error.ts'
 import { type Event, Source } from '../event/event.ts'
 import { discardBody, sendText } from './answer.ts'
 import { type PartialBody, readBody } from './body.ts'
-import { type DivolteJsonRequest, eventOfDivolteJson, keepRequest } from './divolte-json.ts'
+import {
+  type DivolteJsonRequest,
+  eventOfDivolteJson,
+  fieldNames,
+  keepRequest,
+  partyIn,
+} from './divolte-json.ts'
 import { conformed } from './event-schema.ts'
 import { type Intake, refusalAtDoor } from './intake.ts'
 import { refusalOf } from './json-source.ts'
 import { type Outcome, outcomeOf, storeOutcome } from './outcome.ts'
-import { parsePairs } from './parse.ts'
 import type { Receipt } from './receipt.ts'
 
 /** A source as Divolte's of type `json`. */
@@ -49,13 +54,24 @@ export async function takeDivolteJson(
     intake.metrics.countRequest('events', 204)
     response.writeHead(204, ['Server', 'millrace']).end()
   } catch (thrown) {
-    const error = refusalOf(thrown)
+    const error = withHint(refusalOf(thrown), source)
     const headers = error.code === 'body_too_large' ? ['Connection', 'close'] : []
     intake.refuse(response, 'events', error, headers, waitSeconds)
     discardBody(response)
   } finally {
     intake.underWay--
   }
+}
+
+/** The table's hints are those of `POST /events`, which has other settings and another body. */
+function withHint(error: MillraceError, { name }: DivolteJsonSource): MillraceError {
+  const hints: Partial<Record<ErrorCode, string>> = {
+    body_too_large: `Send less, or raise sources.${name}.bodyBytesMax`,
+    body_not_json: 'Send one event as a JSON object: {"event_type": ...}',
+    event_invalid: `Send one object with ${fieldNames.join(', ')}`,
+  }
+  const hint = hints[error.code]
+  return hint === undefined ? error : Object.assign(error, { hint })
 }
 
 /** Divolte's own answers, to the letter. */
@@ -117,12 +133,4 @@ async function takeBody(
   metrics.countEvents(Source.Json, 1)
   if (event.bot !== null) metrics.totals.bot++
   intake.inspector?.accept(event)
-}
-
-function partyIn(query: string, name: string): string | null {
-  try {
-    return parsePairs(query).find(([each]) => each === name)?.[1][0] ?? null
-  } catch {
-    return null
-  }
 }

@@ -6,6 +6,7 @@ import { conformed } from './event-schema.ts'
 import { type Intake, refusalAtDoor } from './intake.ts'
 import { refusalOf } from './json-source.ts'
 import { type Outcome, outcomeOf, storeOutcome } from './outcome.ts'
+import type { TagSource } from './party-cookie.ts'
 import { stripQuery, withOptOut } from './privacy.ts'
 import type { Receipt } from './receipt.ts'
 import { eventOfQuery, hasUnreadableParameters } from './tag-source.ts'
@@ -16,7 +17,7 @@ export function takeQuery(
   request: IncomingMessage,
   response: ServerResponse,
   sent: string,
-  source = 'browser',
+  source: TagSource = intake.browser,
 ): void {
   const { metrics, making } = intake
   if (request.method !== 'GET') {
@@ -32,14 +33,14 @@ export function takeQuery(
     return
   }
   metrics.totals.bytes += sent.length
-  const [query = sent] = intake.nameParty?.([sent], request, response) ?? []
+  const [query = sent] = source.nameParty?.([sent], request, response) ?? []
   const receipt = intake.receiptOf(request.headers, sender)
   intake.underWay++
   let event: Event
   let outcome: Outcome
   try {
     event = conformed(making, eventOfQuery(query, receipt, making))
-    outcome = outcomeOf(intake, [event], { source, headers: request.headers })
+    outcome = outcomeOf(intake, [event], { source: source.name, headers: request.headers })
   } catch (thrown) {
     refuseQuery(intake, response, query, receipt, refusalOf(thrown))
     return

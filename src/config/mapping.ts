@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { MapEvent } from '../event/mapping.ts'
+import { hasNoDots, noDots } from './path.ts'
 import { tagSchema } from './tag.ts'
 import { bytes, KiB } from './units.ts'
 
@@ -12,14 +13,21 @@ const topicName = z.string().regex(/^[A-Za-z0-9._-]{1,200}$/)
 const browserSourceSchema = z.strictObject({
   type: z.literal('browser'),
   /** Where its script and its events are: `/shop/` has `/shop/divolte.js` and `/shop/csc-event`. */
-  prefix: z.string().regex(/^\/(?:[A-Za-z0-9_-]+\/)+$/, 'it must look like /shop/'),
+  prefix: z
+    .string()
+    .regex(/^\/(?:[A-Za-z0-9._-]+\/)+$/, 'it must look like /shop/')
+    .refine(hasNoDots, noDots),
   ...tagSchema.shape,
 })
 
 /** Events of programs as Divolte's JSON source takes them: one object a request, snake_case keys. */
 const jsonSourceSchema = z.strictObject({
   type: z.literal('json'),
-  path: z.string().regex(/^(?:\/[A-Za-z0-9_-]+)+$/, 'it must look like /mob-event'),
+  /** `/` as well, Divolte's default: GET `/` stays the page. */
+  path: z
+    .string()
+    .regex(/^(?:\/|(?:\/[A-Za-z0-9._-]+)+)$/, 'it must look like /mob-event')
+    .refine(hasNoDots, noDots),
   /** The parameter of the query string that has the party. */
   partyIdParameter: z.string().min(1).default('p'),
   bodyBytesMax: bytes.default(4 * KiB),
@@ -59,7 +67,15 @@ type Mappings = z.output<typeof mappingsSchema>
 export const builtInSources: readonly string[] = ['browser', 'json']
 
 /** Paths of the public port that are taken. */
-const takenPaths = ['/events', '/recommendations', '/ping', '/metrics', '/shop', '/inspect']
+const takenPaths = [
+  '/events',
+  '/recommendations',
+  '/ping',
+  '/metrics',
+  '/shop',
+  '/inspect',
+  '/favicon.ico',
+]
 
 /** Sources whose names or paths are those of others. */
 export function sourceFaults(sources: Sources, tag: z.output<typeof tagSchema>): string[] {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { hasNoDots, noDots } from './path.ts'
 import { positive } from './units.ts'
 
 /** The script in the page. */
@@ -11,7 +12,8 @@ export const tagSchema = z.strictObject({
   /** What is appended to the script's folder for events. */
   eventSuffix: z
     .string()
-    .regex(/^[A-Za-z0-9_-]+$/)
+    .regex(/^[A-Za-z0-9._-]+$/)
+    .refine(hasNoDots, noDots)
     .default('csc-event'),
   partyCookie: z.string().min(1).default('_dvp'),
   partyTimeoutDays: positive.default(730),

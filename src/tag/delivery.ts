@@ -43,7 +43,7 @@ function createDelivery(core: TagCore): Queue {
     if (!isStored || sender.dueMs <= Date.now()) {
       // Firefox before 133 ends every fetch with its page.
       const isAlive = 'keepalive' in Request.prototype
-      const left = isAlive ? sender.items.slice() : sender.batch.concat(sender.items)
+      const left = (isAlive ? [] : sender.batch).concat(sender.items)
       while (left[0] && page.navigator.sendBeacon(eventUrl, takeBatch(left).join('\n'))) {}
       // What is stored is sent once more by the page that finds it there: a beacon has no answer.
       if (!isStored) sender.items = left
@@ -66,15 +66,14 @@ function createDelivery(core: TagCore): Queue {
   })
 
   return {
-    send: (query) => {
+    send: async (query) => {
       sender.items.push(query)
       if (isScheduled) return
       isScheduled = true
       // At the end of what the page is doing now: events of one moment go together.
-      void Promise.resolve().then(() => {
-        isScheduled = false
-        sender.flush()
-      })
+      await undefined
+      isScheduled = false
+      sender.flush()
     },
     whenCommitted: (callback, timeoutMs) => {
       const { batch, items, dueMs } = sender
@@ -141,33 +140,30 @@ function createSender(
     if (sender.batch[0] || !sender.items[0]) return
     const waitMs = sender.dueMs - Date.now()
     if (waitMs > 0) timer = page.setTimeout(flush, waitMs)
-    else post()
+    else void post()
   }
 
-  function post(): void {
+  async function post(): Promise<void> {
     const sent = takeBatch(sender.items, batchMax)
     sender.batch = sent
     const abort = new AbortController()
     const finish = createFinish(page, answerTimeoutMs, () => abort.abort())
     let retryAfterMs = 0
-    void page
-      .fetch(core.address.eventUrl, {
+    let left = sent
+    try {
+      const answer = await page.fetch(core.address.eventUrl, {
         method: 'POST',
         credentials: core.credentials as RequestCredentials,
         body: sent.join('\n'),
         keepalive: true,
         signal: abort.signal,
       })
-      .then((answer) => {
-        retryAfterMs = Number(answer.headers.get('Retry-After')) * 1000 || 0
-        if (answer.status === 413) batchMax = Math.ceil(sent.length / 2)
-        return unsettled(answer, sent)
-      })
-      .catch(() => sent)
-      .then((left) => {
-        finish()
-        if (sender.batch === sent) settle(left, retryAfterMs)
-      })
+      retryAfterMs = readRetryAfter(answer.headers.get('Retry-After') as string)
+      if (answer.status === 413) batchMax = Math.ceil(sent.length / 2)
+      left = await unsettled(answer, sent)
+    } catch {}
+    finish()
+    if (sender.batch === sent) settle(left, retryAfterMs)
   }
 
   function settle(left: string[], retryAfterMs: number): void {
@@ -190,40 +186,45 @@ function createSender(
 /** The events that are young enough, the oldest dropped until they are few and small enough. */
 function bound(items: readonly string[]): string[] {
   const oldestMs = Date.now() - ageMaxMs
-  let length = 0
-  return items
-    .filter((item) => Number.parseInt(item.replace(/.*&c=/, ''), 36) > oldestMs)
-    .slice(-itemsMax)
-    .reverse()
-    .filter((item) => {
-      length += item.length + 1
-      return length < charactersMax
-    })
-    .reverse()
+  const young = items.filter((item) => Number.parseInt(item.replace(/.*&c=/, ''), 36) > oldestMs)
+  return takeFitting(young.reverse(), itemsMax, charactersMax).reverse()
 }
 
 /** Removes from `items` what one request can carry, and returns it; at least one. */
 function takeBatch(items: string[], itemsMax = batchItemsMax): string[] {
+  return takeFitting(items, itemsMax, batchCharactersMax)
+}
+
+/** Removes the first of `items` that fit, one of any length, and returns them. */
+function takeFitting(items: string[], itemsMax: number, lengthMax: number): string[] {
   let length = 0
   let end = 0
   while (end < items.length && end < itemsMax) {
     length += (items[end] as string).length + 1
-    if (end && length > batchCharactersMax) break
+    if (end && length > lengthMax) break
     end++
   }
   return items.splice(0, end)
 }
 
 /**
- * What of `sent` has to be sent again by what the collector says of each event. A 2xx that is not
- * its own (a captive portal) settles nothing; a refusal that no retry would change settles all.
+ * What of `sent` has to be sent again by what the collector says of each event. An answer that is
+ * not its own (a captive portal, a proxy, a firewall) settles nothing, whatever its status: the
+ * collector's refusal of a whole body has a code of several words. An event that is too large on
+ * its own is the exception: it would hold up all behind it.
  */
 async function unsettled(answer: Response, sent: string[]): Promise<string[]> {
   const { status } = answer
-  if (status >= 500 || status === 408 || status === 429 || (status === 413 && sent[1])) return sent
-  if (status >= 400) return []
-  const { results } = await answer.json()
+  if (status >= 500 || status === 408 || status === 429) return sent
+  if (status === 413) return sent[1] ? sent : []
+  const { results, error } = await answer.json()
+  if (status === 400 && /_/.test(error.code)) return []
   return sent.filter((_, index) => !/^(accep|rejec)ted$/.test(results[index].status))
+}
+
+/** Milliseconds from now; 0 without the header. RFC 9110 section 10.2.3: seconds, or a date. */
+function readRetryAfter(header: string): number {
+  return Number(header) * 1000 || Date.parse(header) - Date.now() || 0
 }
 
 /** Callbacks that wait for a number of events, in their order. */
@@ -232,13 +233,13 @@ function createWaiters() {
   return {
     add: (left: number, finish: () => void) => waiters.push({ left, finish }),
     settle: (count: number) => {
-      const all = waiters
-      for (const waiter of all) waiter.left -= count
-      waiters = all.filter(({ left }) => left > 0)
-      for (const { left, finish } of all) {
+      waiters = waiters.filter((waiter) => {
+        waiter.left -= count
+        if (waiter.left > 0) return true
         // A callback that throws is the page's to hear of, but those behind it are still called.
-        if (left <= 0) void Promise.resolve().then(finish)
-      }
+        void Promise.resolve().then(waiter.finish)
+        return false
+      })
     },
   }
 }

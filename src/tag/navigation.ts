@@ -14,13 +14,9 @@ export function watchPageViews(
   begin: () => void,
 ): void {
   const { document } = page
-  // A page is shown once as it loads, before it is ever hidden; that is not a second page view.
-  let wasHidden = false
-  page.addEventListener('pagehide', () => {
-    if (wasHidden) return
-    wasHidden = true
-    page.addEventListener('pageshow', begin)
-  })
+  // A page is shown once as it loads, before it is ever hidden; that is not a second page view. A
+  // listener that is there already is not added again.
+  page.addEventListener('pagehide', () => page.addEventListener('pageshow', begin))
   if (document.hidden) {
     document.addEventListener('visibilitychange', () => {
       if (!document.hidden && !hasBegun()) begin()

@@ -36,6 +36,8 @@ type CookiePage = {
   readonly location: Pick<Location, 'href'>
 }
 
+type RemovalPage = CookiePage & { readonly location: Pick<Location, 'hostname'> }
+
 type RandomPage = { readonly crypto?: Pick<Crypto, 'getRandomValues'> }
 
 const minuteSeconds = 60
@@ -71,10 +73,11 @@ export function createParty(page: PartyPage, options: CookieOptions, timeMs: num
     remember: (timeMs) => {
       party.isNew = party.isFirstInSession = false
       lastMs = timeMs
-      writeCookie(page, options, options.sessionCookie, party.sessionId, sessionSeconds, timeMs)
+      const domain = options.cookieDomain
+      writeCookie(page, domain, options.sessionCookie, party.sessionId, sessionSeconds, timeMs)
       writeCookie(
         page,
-        options,
+        domain,
         options.partyCookie,
         party.partyId,
         options.partyTimeoutDays * daySeconds,
@@ -92,22 +95,28 @@ export function createParty(page: PartyPage, options: CookieOptions, timeMs: num
   function readIdentifier(name: string): string | undefined {
     return document.cookie
       .split(/; */)
-      .filter((cookie) => cookie.startsWith(`${name}=`))
-      .map((cookie) => cookie.slice(name.length + 1))
+      .map((cookie) => (cookie.startsWith(`${name}=`) ? cookie.slice(name.length + 1) : ''))
       .find((value) => identifierPattern.test(value))
   }
 }
 
-/** Deletes both cookies, also those of an earlier visit. */
-export function removeCookies(page: CookiePage, options: CookieOptions): void {
-  for (const name of [options.sessionCookie, options.partyCookie]) {
-    writeCookie(page, options, name, '', 0, 0)
+/**
+ * Deletes both cookies, also those of an earlier visit: whichever domain they were set on when
+ * `cookieDomain` or the module `domain` was another, and without asking the browser for one.
+ */
+export function removeCookies(page: RemovalPage, options: CookieOptions): void {
+  const labels = page.location.hostname.split('.')
+  // At the end there is none left: the host of the page alone.
+  for (const _ of ['', ...labels]) {
+    writeCookie(page, labels.join('.'), options.sessionCookie, '', 0, 0)
+    writeCookie(page, labels.join('.'), options.partyCookie, '', 0, 0)
+    labels.shift()
   }
 }
 
 function writeCookie(
   page: CookiePage,
-  options: CookieOptions,
+  domain: string | undefined,
   name: string,
   value: string | undefined,
   ageSeconds: number,
@@ -115,7 +124,7 @@ function writeCookie(
 ): void {
   const expires = new Date(timeMs + ageSeconds * 1000).toUTCString()
   let cookie = `${name}=${value}; path=/; expires=${expires}; max-age=${ageSeconds}`
-  if (options.cookieDomain) cookie += `; domain=${options.cookieDomain}`
+  if (domain) cookie += `; domain=${domain}`
   if (/^https:/.test(page.location.href)) cookie += '; SameSite=Lax; Secure'
   page.document.cookie = cookie
 }
@@ -129,6 +138,6 @@ export function makePageViewId(page: RandomPage): PageViewId {
 function randomly(page: RandomPage, create: (bytes: Uint8Array) => string): string {
   const bytes = new Uint8Array(32)
   const { crypto } = page
-  if (crypto?.getRandomValues) return create(crypto.getRandomValues(bytes))
+  if (crypto) return create(crypto.getRandomValues(bytes))
   return `${create(bytes.map(() => Math.random() * 256))}!`
 }

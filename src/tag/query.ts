@@ -25,10 +25,10 @@ function toText(value: unknown): string {
   return text.replace(/[\uD800-\uDFFF]/gu, '\uFFFD')
 }
 
-/** Not TextEncoder: Edge did not have it before version 79. */
+/**
+ * Not TextEncoder: Edge did not have it before version 79. `unescape` is old, but every browser has
+ * to have it (ECMA-262 annex B), and it is the short way from `%C3` to one character.
+ */
 function utf8(text: string): Uint8Array {
-  const binary = encodeURIComponent(text).replace(/%(..)/g, (_, hex: string) =>
-    String.fromCharCode(Number.parseInt(hex, 16)),
-  )
-  return Uint8Array.from(binary, (byte) => byte.charCodeAt(0))
+  return Uint8Array.from(unescape(encodeURIComponent(text)), (byte) => byte.charCodeAt(0))
 }

@@ -25,7 +25,7 @@ type QueuePage = TimerPage & {
  * answer, a failure and `eventTimeoutMs` all let the next one go. There is no second try.
  */
 export function createQueue(page: QueuePage, eventUrl: string, eventTimeoutMs: number): Queue {
-  const items: (string | (() => void))[] = []
+  let items: (string | (() => void))[] = []
   let isBusy = false
 
   function add(item: string | (() => void)): void {
@@ -35,7 +35,7 @@ export function createQueue(page: QueuePage, eventUrl: string, eventTimeoutMs: n
 
   function advance(): void {
     const item = items.shift()
-    isBusy = item !== undefined
+    isBusy = !!item
     if (typeof item === 'string') {
       const image = new page.Image(1, 1)
       image.onload = image.onerror = createFinish(page, eventTimeoutMs, advance)
@@ -55,9 +55,12 @@ export function createQueue(page: QueuePage, eventUrl: string, eventTimeoutMs: n
     whenCommitted: (callback, timeoutMs) => {
       add(timeoutMs && isBusy ? createFinish(page, timeoutMs, callback) : callback)
     },
-    // Nothing is kept, and an image that is under way cannot be called back.
+    // Nothing is kept.
     open: () => {},
-    forget: () => {},
+    // An image that is under way cannot be called back; callbacks wait for it as before.
+    forget: () => {
+      items = items.filter((item) => typeof item !== 'string')
+    },
   }
 }
 

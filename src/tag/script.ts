@@ -25,12 +25,11 @@ export function runScript(modules: readonly TagModule[]): void {
   if (isTaken(page)) return
   const { name, eventSuffix } = __MILLRACE_TAG__
   const url = findUrl(page.document, name)
-  const anchor = url.indexOf('#')
-  const serverPageViewId = anchor < 0 ? '' : url.slice(anchor + 1)
+  const serverPageViewId = url.replace(/^[^#]*#?/, '')
   if (serverPageViewId.includes('/')) {
     throw "DVT not initialized correctly; page view ID may not contain a slash ('/')."
   }
-  const eventUrl = url.slice(0, url.lastIndexOf('/') + 1) + eventSuffix
+  const eventUrl = url.replace(/[^/]*$/, '') + eventSuffix
   expose(page, startTag(page, { eventUrl, serverPageViewId }, __MILLRACE_TAG__, modules))
 }
 
@@ -51,9 +50,8 @@ function isTaken(page: ScriptPage): boolean {
 function findUrl(document: Document, name: string): string {
   const running = document.currentScript as HTMLScriptElement | null | undefined
   if (running?.src) return running.src
-  const scripts = document.getElementsByTagName('script')
-  for (let index = 0; index < scripts.length; index++) {
-    const { src } = scripts[index] as HTMLScriptElement
+  // Not every browser since 2017 can walk the list itself.
+  for (const { src } of Array.from(document.getElementsByTagName('script'))) {
     if (src.replace(/[?#].*/, '').endsWith(`/${name}`)) return src
   }
   throw 'Divolte could not initialize itself.'

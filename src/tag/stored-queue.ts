@@ -84,13 +84,13 @@ export function createStoredQueue(page: Page, eventUrl: string): StoredQueue {
       const oldestMs = Date.now() - abandonedMs
       for (const name of names(storage)) {
         if (name === ownName) continue
-        readEntry(name, (_, dueMs) => take([], dueMs))
-        if (locks) {
-          const free = (lock: Lock | null) => lock && adoptEntry(name, take)
-          locks.request(name, { ifAvailable: true }, free).catch(ignore)
-        } else if (Number.parseInt(storage.getItem(name) as string, 10) < oldestMs) {
-          adoptEntry(name, take)
-        }
+        readEntry(name, (_, dueMs) => {
+          take([], dueMs)
+          if (locks) {
+            const free = (lock: Lock | null) => lock && adoptEntry(name, take)
+            locks.request(name, { ifAvailable: true }, free).catch(ignore)
+          } else if (dueMs < oldestMs) adoptEntry(name, take)
+        })
       }
     },
     close: () => unlock(),

@@ -186,8 +186,9 @@ export function startTag(
   function beginPage(): void {
     const id = address.serverPageViewId as PageViewId
     // A page view that the server has named goes on counting out of the back/forward cache.
-    const count = state.view?.id === id ? state.view.count : 0
-    beginPageView(id || core.createPageViewId(), page.document.referrer, count)
+    const { id: shownId, count }: Partial<PageView> = state.view || {}
+    const { referrer } = page.document
+    beginPageView(id || core.createPageViewId(), referrer, id === shownId ? count : 0)
   }
 
   function beginPageView(id: PageViewId, referrer: string, count = 0): void {
@@ -242,13 +243,17 @@ function signalEvent(
   function send(eventId: EventId): void {
     const { party } = state
     if (party) core.tag.sessionId = party.renewSession(timeMs)
+    const known: Partial<Party> = party || {}
     const query = buildQuery([
-      ...identify(party),
+      ['g', party ? undefined : 1],
+      ['p', known.partyId],
+      ['s', known.sessionId],
       ['v', view.id],
       ['e', eventId],
       ['c', timeMs],
-      ['n', party && flag(party.isNew)],
-      ['f', party && flag(party.isFirstInSession)],
+      // `t` or `f`.
+      ['n', party && `${party.isNew}`[0]],
+      ['f', party && `${party.isFirstInSession}`[0]],
       ...pageParameters,
       ['t', type],
       ['u', encoded],
@@ -256,18 +261,6 @@ function signalEvent(
     if (party) party.remember(timeMs)
     core.queue.send(query)
   }
-}
-
-function identify(party: Party | undefined): Parameter[] {
-  if (!party) return [['g', 1]]
-  return [
-    ['p', party.partyId],
-    ['s', party.sessionId],
-  ]
-}
-
-function flag(isSet: boolean): 't' | 'f' {
-  return isSet ? 't' : 'f'
 }
 
 /** The page and the screen as they are at this moment. */

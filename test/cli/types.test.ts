@@ -47,7 +47,7 @@ const schemas: Readonly<Record<string, unknown>> = {
 
 /** Checked by tsc: a line after `@ts-expect-error` has to be wrong, every other one right. */
 const page = `
-import { createTag } from '${resolve('src/tag/module.ts')}'
+import { createTag, type Tag } from '${resolve('src/tag/module.ts')}'
 import type { TypedTag } from './millrace.d.ts'
 
 divolte.signal('addToBasket', { item_id: 'teapot', quantity: 1 })
@@ -60,6 +60,16 @@ divolte.signal('pageView')
 const id: string | null = divolte.signal('search')
 const tag: TypedTag = createTag('https://events.example.com/')
 tag.signal('search', { phrase: id ?? '' })
+const shown: Promise<number> | undefined = divolte.shelf?.(document.body, {
+  items: ['teapot'],
+  limit: 3,
+  draw: ({ itemId, reason, position }) => new Text(itemId + reason + position.toFixed()).parentElement,
+})
+void shown?.then((count) => count.toFixed())
+// Whatever else the tag has, its types have as well.
+type Missing = Exclude<keyof Tag, keyof TypedTag>
+const missing: Missing[] = []
+missing satisfies never[]
 
 // @ts-expect-error a slip of the pen
 divolte.signal('addToBaskett', { item_id: 'teapot', quantity: 1 })

@@ -1,7 +1,13 @@
 import fc from 'fast-check'
-import { encodeMincode } from '../../src/event/mincode.ts'
 import { createRandom, type Random } from '../../src/simulate/random.ts'
-import { buildQuery } from '../../src/tag/query.ts'
+import {
+  divolteEvent,
+  nasty,
+  party,
+  recordedEvent,
+  recordedQuery,
+  session,
+} from './fuzz-samples.ts'
 
 /**
  * Requests that nobody should send, the same ones for the same seed: recorded ones changed here and
@@ -17,15 +23,35 @@ export interface FuzzRequest {
   readonly hasBodyInAnswer: boolean
 }
 
-export const fuzzKinds = ['query', 'lines', 'json', 'value', 'head', 'bytes'] as const
+/** The configuration that has all that the requests ask for. */
+export const fuzzConfig = `export default {
+  sources: {
+    app: { type: 'json', path: '/mob-event' },
+    outlet: { type: 'browser', prefix: '/outlet/', modules: ['httponly'], partyCookie: '_o' },
+  },
+}
+`
+
+export const fuzzKinds = [
+  'query',
+  'lines',
+  'json',
+  'divolte',
+  'cookie',
+  'value',
+  'head',
+  'bytes',
+] as const
 export type FuzzKind = (typeof fuzzKinds)[number]
 
 /** How often each kind comes: a broken head costs a connection, so there are fewer. */
 const weights: Readonly<Record<FuzzKind, number>> = {
-  query: 34,
-  lines: 14,
-  json: 22,
-  value: 20,
+  query: 30,
+  lines: 12,
+  json: 18,
+  divolte: 8,
+  cookie: 10,
+  value: 12,
   head: 8,
   bytes: 2,
 }
@@ -34,10 +60,6 @@ const weights: Readonly<Record<FuzzKind, number>> = {
 const poolSize = 512
 /** After so many requests the pool is drawn anew. */
 const poolRequests = 20_000
-
-const party = '0:kf12ot8g:PartyPartyPartyPartyPartyPartyPa'
-const session = '0:kf12ot8g:SessSessSessSessSessSessSessSess'
-const pageView = '0:PvPvPvPvPvPvPvPvPvPvPvPvPvPvPvPv'
 
 /** Gives request after request. */
 export function createFuzz(seed: number): () => FuzzRequest {
@@ -92,6 +114,25 @@ const makers: Readonly<Record<FuzzKind, Maker>> = {
     const body = random.chance(0.3) ? `{"events":[${changed}]}` : changed
     return post('json', '/events', random.pick(contentTypes), body)
   },
+  divolte: (random, pool, number) => {
+    const event = JSON.stringify(divolteEvent(number))
+    const body = random.chance(0.7) ? changeText(random, pool, event) : event
+    const sent = `p=${encodeURIComponent(party)}`
+    const path = `/mob-event?${random.chance(0.3) ? changeQuery(random, pool, sent) : sent}`
+    const type = random.chance(0.9) ? 'application/json' : random.pick(contentTypes)
+    return post('divolte', path, type, body, wishOf(random))
+  },
+  cookie: (random, pool, number) => {
+    const nameless = () =>
+      recordedQuery(random, number).replace(random.chance(0.9) ? /^p=[^&]*&/ : '', '')
+    const headers = `${cookieOf(random, pool)}${wishOf(random)}`
+    const [query = '', ...others] = Array.from({ length: 1 + random.below(4) }, () =>
+      random.chance(0.3) ? nameless() : changeQuery(random, pool, nameless()),
+    )
+    if (random.chance(0.6)) return get('cookie', `/outlet/csc-event?${query}`, headers)
+    const lines = [query, ...others, ...(random.chance(0.1) ? ['g=1'] : [])]
+    return post('cookie', '/outlet/csc-event', 'text/plain', lines.join('\n'), headers)
+  },
   value: (random, pool) => {
     if (random.chance(0.4)) return get('value', `/csc-event?${random.pick(pool.queries)}`)
     const value = random.pick(pool.values)
@@ -128,82 +169,25 @@ const contentTypes = [
   'application/json;charset=utf-8',
 ]
 
-function recordedQuery(random: Random, number: number): string {
-  return buildQuery([
-    ...(random.chance(0.1)
-      ? ([['g', 1]] as const)
-      : ([
-          ['p', party],
-          ['s', session],
-        ] as const)),
-    ['v', pageView],
-    ['e', `${pageView}${number.toString(16)}`],
-    ['c', Date.now() - random.below(10) * 86_400_000],
-    ['n', 't'],
-    ['f', 'f'],
-    ['l', 'https://www.example.com/shop/teapot?utm_source=mail#top'],
-    ['r', 'https://www.example.com/'],
-    ['i', 1440],
-    ['j', 860],
-    ['k', 1.5],
-    ['w', 1280],
-    ['h', 720],
-    ['t', random.pick(['pageView', 'addToBasket', 'search'])],
-    ['u', encodeMincode({ item_id: 101321, list: [1, 'two', { three: 3.5 }], phrase: 'é~!' })],
-  ])
+/** A header line, or none: the party of before, something like it, or several. */
+function cookieOf(random: Random, pool: Pool): string {
+  if (random.chance(0.3)) return ''
+  const strange = headerText(random.pick(pool.texts))
+  const value = random.pick([party, party, session, strange, '', '"', `${party}; _o=${strange}`])
+  return `Cookie: a=b; ${random.pick(['_o', '_o', '_dvp'])}=${value}\r\n`
 }
 
-function recordedEvent(random: Random, number: number): object {
-  return {
-    eventId: `fuzz-${number}`,
-    partyId: party,
-    sessionId: session,
-    pageViewId: pageView,
-    eventType: 'purchase',
-    clientTime: new Date(Date.now() - random.below(10) * 86_400_000).toISOString(),
-    location: 'https://www.example.com/thanks',
-    referer: null,
-    parameters: { item_id: 'teapot', price: 12.5, big: 12345678901234, tags: ['a', { b: [] }] },
-    newParty: false,
-    firstInSession: true,
-    viewportWidth: 1280,
-    devicePixelRatio: 1.5,
-  }
+/** A header line, or none: the wish not to be known. */
+function wishOf(random: Random): string {
+  return random.chance(0.9) ? '' : random.pick(['Sec-GPC: 1\r\n', 'DNT: 1\r\n'])
 }
 
-/** What stands in bad places of a value. */
-const nasty = [
-  '',
-  '%',
-  '%zz',
-  '%00',
-  '%ff%fe',
-  '%ED%A0%80',
-  '%F0%9F%98%80',
-  '+',
-  '0',
-  '-1',
-  'NaN',
-  '1y2p0ij32e8e7',
-  '-1y2p0ij32e8e8',
-  'zzzzzzzzzzzzzzzz',
-  '0:0:',
-  '0::',
-  '1:kf12ot8g:x',
-  '__proto__',
-  'constructor',
-  '(s__proto__!x!)',
-  '((((((((((((((((((((',
-  'aaaaaaaaaaaaaaaaaaaaaaaa',
-  '(d!!j!~',
-  'j1e400!',
-  'd~!',
-  'sunterminated',
-  '%s%n%d',
-  "'; drop table events; --",
-  'x'.repeat(300),
-  'x'.repeat(20_000),
-] as const
+/** Of a text what a header may hold. */
+function headerText(text: string): string {
+  return Buffer.from(text)
+    .toString('latin1')
+    .replace(/[^\x20-\x7e]/g, '')
+}
 
 const recordedMincode = '(ditem_id!266h!aad1!stwo!(jx!1e3!)..)'
 
@@ -270,6 +254,11 @@ const paths = [
   '/x/../csc-event?e=1',
   '/%63sc-event?',
   '/events?x=1',
+  '/mob-event',
+  '/mob-event?p=%',
+  '/outlet/csc-event?e=1',
+  '/outlet//csc-event/',
+  '/outlet/divolte.js?modules=spa',
   '/divolte.js',
   '/divolte.js?modules=delivery,nothing',
   '/divolte.js?modules=%00',
@@ -286,9 +275,7 @@ const paths = [
 function strangeHead(random: Random, pool: Pool): FuzzRequest {
   const method = random.pick(methods)
   const path = random.pick(paths)
-  const text = Buffer.from(random.pick(pool.texts))
-    .toString('latin1')
-    .replace(/[^\x20-\x7e]/g, '')
+  const text = headerText(random.pick(pool.texts))
   const header = random.pick([
     'Content-Type: application/json; charset=utf-16',
     'Content-Encoding: gzip',
@@ -315,15 +302,21 @@ function strangeHead(random: Random, pool: Pool): FuzzRequest {
   return { kind: 'head', bytes, isWhole: !lie, hasBodyInAnswer: method !== 'HEAD' }
 }
 
-function get(kind: FuzzKind, path: string): FuzzRequest {
+function get(kind: FuzzKind, path: string, headers = ''): FuzzRequest {
   const target = path.replace(/[\0-\x20\x7f]/g, '%20')
-  const bytes = Buffer.from(`GET ${target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`)
+  const bytes = Buffer.from(`GET ${target} HTTP/1.1\r\nHost: 127.0.0.1\r\n${headers}\r\n`)
   return { kind, bytes, isWhole: true, hasBodyInAnswer: true }
 }
 
-function post(kind: FuzzKind, path: string, contentType: string, text: string): FuzzRequest {
+function post(
+  kind: FuzzKind,
+  path: string,
+  contentType: string,
+  text: string,
+  headers = '',
+): FuzzRequest {
   const body = Buffer.from(text)
-  const head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: ${contentType}\r\n`
+  const head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: ${contentType}\r\n${headers}`
   const bytes = Buffer.concat([Buffer.from(`${head}Content-Length: ${body.length}\r\n\r\n`), body])
   return { kind, bytes, isWhole: true, hasBodyInAnswer: true }
 }

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
-import { createFuzz, type FuzzRequest } from './fuzz-requests.ts'
+import { createFuzz, type FuzzKind, type FuzzRequest } from './fuzz-requests.ts'
 
 /** Sends the requests of fuzz-requests.ts to a process and looks at what becomes of it. */
 
@@ -28,6 +28,8 @@ export interface FuzzVerdict {
   readonly sent: number
   /** Answers by status; `none` for those that need none and had none. */
   readonly statuses: Readonly<Record<string, number>>
+  /** Answers of 2xx by the kind of the request. */
+  readonly taken: Readonly<Partial<Record<FuzzKind, number>>>
   /** Statuses of 500 and above, and whole requests without an answer: the first few. */
   readonly faults: readonly string[]
   readonly faultCount: number
@@ -44,6 +46,7 @@ const patienceMs = 250
 export async function runFuzz(options: FuzzOptions): Promise<FuzzVerdict> {
   const next = createFuzz(options.seed)
   const statuses: Record<string, number> = {}
+  const taken: Partial<Record<FuzzKind, number>> = {}
   const faults: string[] = []
   const samples: FuzzSample[] = []
   let [given, faultCount] = [0, 0]
@@ -51,6 +54,7 @@ export async function runFuzz(options: FuzzOptions): Promise<FuzzVerdict> {
 
   const count = (request: FuzzRequest, status: string): void => {
     statuses[status] = (statuses[status] ?? 0) + 1
+    if (status.startsWith('2')) taken[request.kind] = (taken[request.kind] ?? 0) + 1
     const isFault = status === 'none' ? request.isWhole : Number(status) >= 500
     if (!isFault) return
     faultCount++
@@ -76,7 +80,7 @@ export async function runFuzz(options: FuzzOptions): Promise<FuzzVerdict> {
   }
   await Promise.all(Array.from({ length: options.connections ?? 32 }, send))
   look()
-  return { sent: given, statuses, faults, faultCount, samples }
+  return { sent: given, statuses, taken, faults, faultCount, samples }
 }
 
 /**

@@ -159,6 +159,25 @@ describe("Divolte's JSON source", () => {
     assert.deepEqual([stored?.itemId, stored?.eventType], ['12345678901234567890', 'buy'])
   })
 
+  test('may be at the root, where whoever looks still gets the page', async (t) => {
+    const atRoot = { ...source, path: '/' }
+    const scene = await openScene(t, {}, { sources: [atRoot], clock: () => now })
+    assert.equal((await post(scene, bodyOf(), {}, path.replace('mob-event', ''))).status, 204)
+    const page = await scene.get('/')
+    assert.deepEqual([page.status, page.headers['content-type']], [200, 'text/html; charset=utf-8'])
+    const other = await scene.send({ method: 'PUT', path: '/' })
+    assert.deepEqual([other.status, other.headers['allow']], [405, 'POST'])
+    assert.equal((await scene.storedEvents()).length, 1)
+  })
+
+  test('names its own setting and its own form in the hints of a refusal', async (t) => {
+    const scene = await openScene(t, {}, { sources: [source], clock: () => now })
+    const hintOf = async (body: string) => (await post(scene, body)).json().error.hint
+    assert.match(await hintOf('x'.repeat(5_000)), /raise sources\.mobile\.bodyBytesMax$/)
+    assert.match(await hintOf('no json'), /one event as a JSON object: \{"event_type"/)
+    assert.match(await hintOf('[]'), /one object with event_type, session_id, .*, parameters$/)
+  })
+
   test('waits for 100-continue, takes chunks, and counts a body by its bytes', async (t) => {
     const scene = await openScene(t, {}, { sources: [source], clock: () => now })
     const chunks = `5\r\n${bodyOf().slice(0, 5)}\r\n${(bodyOf().length - 5).toString(16)}\r\n${bodyOf().slice(5)}\r\n0\r\n\r\n`

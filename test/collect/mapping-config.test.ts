@@ -14,6 +14,7 @@ describe('sources and mappings in the configuration', () => {
     refused({ sources: { a: { ...json, path: '/events' } } }, /\/events belongs to Millrace/)
     refused({ sources: { a: json, b: json } }, /sources\.b: \/mob-event belongs to sources\.a/)
     refused({ sources: { a: { type: 'browser', prefix: '/x' } } }, /it must look like \/shop\//)
+    refused({ sources: { a: { ...json, path: '/favicon.ico' } } }, /belongs to Millrace/)
     refused({ mappings: { m: { schema: 'x', map, sources: ['app'] } } }, /there is no app/)
     refused({ mappings: { m: { schema: 'x', map: 5 } } }, /it must be a function/)
     refused(
@@ -33,5 +34,19 @@ describe('sources and mappings in the configuration', () => {
     assert.deepEqual(sources['app'], { ...json, partyIdParameter: 'p', bodyBytesMax: 4_096 })
     assert.equal(sources['shop']?.type, 'browser')
     assert.equal(mappings['m']?.map, map)
+  })
+
+  test('may have the paths that Divolte takes: the root, and dots in names', () => {
+    for (const path of ['/', '/mob.event', '/v1.2/e', '/.well-known/e', '/a..b']) {
+      const { sources } = parseConfig({ sources: { app: { type: 'json', path } } })
+      assert.equal((sources['app'] as { path: string }).path, path)
+    }
+    for (const path of ['', '//', '/a/', '/.', '/..', '/a/../b', '/a?b', '/a b']) {
+      refused({ sources: { app: { type: 'json', path } } }, /sources\.app\.path/)
+    }
+    const dotted = { type: 'browser', prefix: '/v1.2/', eventSuffix: 'event.gif' } as const
+    assert.ok(parseConfig({ tag: { eventSuffix: 'event.gif' }, sources: { shop: dotted } }))
+    refused({ tag: { eventSuffix: '..' } }, /tag\.eventSuffix: no part of it may be/)
+    refused({ sources: { shop: { ...dotted, prefix: '/../' } } }, /sources\.shop\.prefix/)
   })
 })

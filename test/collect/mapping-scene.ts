@@ -31,15 +31,17 @@ export interface Order {
  * Writes configuration and schema into a folder; returns the path of the configuration.
  * @param item the expression that the record's item is
  * @param more members of the configuration, as text
+ * @param imports lines before it
  */
-export function writeMappedConfig(folder: string, item: string, more = ''): string {
+export function writeMappedConfig(folder: string, item: string, more = '', imports = ''): string {
   const schema = join(folder, 'order.avsc')
   writeFileSync(schema, JSON.stringify(orderSchema))
   const file = join(folder, 'mapped.config.ts')
   writeFileSync(
     file,
     `import { defineConfig } from 'millrace/config'
-import { digest, fromJson, headerValues, jsonPath, parameters } from 'millrace/mapping'
+import { cookie, digest, fromJson, headerValues, jsonPath, parameters } from 'millrace/mapping'
+${imports}
 
 export default defineConfig({
   mappings: {

@@ -119,6 +119,10 @@ describe('the pieces of mappings', () => {
     assert.equal(match('ab', /a|ab/)?.[0], 'ab')
     assert.equal(match('xab', /ab/), undefined)
     assert.equal(match(null, /.*/), undefined)
+    // The whole text, not a line of it; within the pattern the flag means what it says.
+    assert.equal(match('a\nb', /a/m), undefined)
+    assert.equal(match('a\nb', /a$\n^b/m)?.[0], 'a\nb')
+    assert.equal(match('a\nb', /a$\n^b/), undefined)
     const global = /(?<n>\d)/g
     assert.equal(match('5', global)?.groups?.['n'], '5')
     assert.equal(match('5', global)?.groups?.['n'], '5')

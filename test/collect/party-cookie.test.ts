@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { openSources } from '../../src/cli/mappings.ts'
 import { checksumOf, parsePairs } from '../../src/collect/parse.ts'
+import { type ConfigInput, parseConfig } from '../../src/config.ts'
 import { openScene, type Scene, tagIds, tagPath } from './scene.ts'
 
 /** A tag with the module `httponly` names no party: the collector does, in a cookie of its own. */
@@ -122,4 +124,63 @@ test('without the module an event without a party is refused, cookie or not', as
   const answer = await scene.get(nameless(), { Cookie: `_dvp=${known}` })
   assert.equal(answer.status, 400)
   assert.equal(cookieOf(answer), '')
+})
+
+/** The collector that a configuration gives, as far as its sources go. */
+async function openConfigured(t: TestContext, input: ConfigInput): Promise<Scene> {
+  const config = parseConfig(input)
+  return openScene(t, {}, { sources: await openSources(config) }, undefined, config.tag)
+}
+
+const outlet: NonNullable<ConfigInput['sources']>[string] = {
+  type: 'browser',
+  prefix: '/outlet/',
+  modules: ['httponly'],
+  partyCookie: '_o',
+  partyTimeoutDays: 10,
+  cookieDomain: 'shop.example',
+}
+
+const origin = 'https://shop.example'
+
+function batchTo(scene: Scene, path: string) {
+  const body = nameless().split('?')[1] ?? ''
+  const headers = { 'Content-Type': 'text/plain', Origin: origin, Cookie: `_o=${known}` }
+  return scene.send({ method: 'POST', path, headers, body })
+}
+
+test('a source with the module has a cookie of its own, whatever the tag at the root has', async (t) => {
+  for (const modules of [[], ['httponly']] as const) {
+    const scene = await openConfigured(t, { tag: { modules: [...modules] }, sources: { outlet } })
+    const first = await scene.get(`/outlet${nameless()}`)
+    assert.equal(first.status, 200)
+    assert.match(cookieOf(first), /^_o=0:.*; Max-Age=864000; .*; Domain=shop\.example/)
+    const batch = await batchTo(scene, '/outlet/csc-event')
+    assert.equal(batch.headers['access-control-allow-credentials'], 'true')
+    assert.match(cookieOf(batch), new RegExp(`^_o=${known};`))
+    const signalled = await scene.get(`/outlet${nameless()}`, {
+      Cookie: `_o=${known}`,
+      'Sec-GPC': '1',
+    })
+    assert.match(cookieOf(signalled), /^_o=; Path=\/; Max-Age=0/)
+    assert.deepEqual(
+      (await scene.storedEvents()).map(({ partyId }) => partyId),
+      [cookieOf(first).split(/[=;]/)[1], known, null],
+    )
+    const root = await scene.get(nameless())
+    assert.equal(root.status, modules.length === 0 ? 400 : 200)
+    assert.match(cookieOf(root), modules.length === 0 ? /^$/ : /^_dvp=/)
+  }
+})
+
+test('a source without the module takes no party from a cookie, though the tag at the root does', async (t) => {
+  const scene = await openConfigured(t, {
+    tag: { modules: ['httponly'] },
+    sources: { outlet: { ...outlet, modules: [] } },
+  })
+  const answer = await scene.get(`/outlet${nameless()}`, { Cookie: `_o=${known}; _dvp=${known}` })
+  assert.deepEqual([answer.status, cookieOf(answer)], [400, ''])
+  const batch = await batchTo(scene, '/outlet/csc-event')
+  assert.equal(batch.json().results[0]?.status, 'rejected')
+  assert.equal(batch.headers['access-control-allow-credentials'], undefined)
 })

@@ -89,6 +89,34 @@ describe('cookies of a site in a real browser', () => {
     ])
   })
 
+  test('consent: a denial deletes the cookies of the host and of the site, and probes for nothing', async (t) => {
+    await openCollector(t, ['domain', 'consent'])
+    const url = `http://www.${site}/`
+    for (const name of ['_dvp', '_dvs']) {
+      await browser.context.addCookies([
+        { name, value: '0:k:host', url },
+        { name, value: '0:k:site', domain: `.${site}`, path: '/' },
+      ])
+    }
+    const page = await visit(`www.${site}`)
+    const written = await page.evaluate(() => {
+      const texts: string[] = []
+      const { get, set } = Object.getOwnPropertyDescriptor(Document.prototype, 'cookie') ?? {}
+      Object.defineProperty(document, 'cookie', {
+        get: () => get?.call(document),
+        set: (text: string) => {
+          texts.push(text)
+          set?.call(document, text)
+        },
+      })
+      divolte.consent?.deny()
+      return texts
+    })
+    assert.deepEqual(await cookies(), [])
+    assert.ok(written.length > 0)
+    assert.ok(written.every((text) => /^_dv[ps]=;/.test(text)))
+  })
+
   for (const modules of [['httponly'], ['httponly', 'delivery']] as TagModuleName[][]) {
     test(`${modules}: the party is a cookie of the collector that no script reads`, async (t) => {
       const scene = await openCollector(t, modules)

@@ -125,6 +125,32 @@ describe('delivery in a real browser', () => {
     assert.deepEqual(idsOf('twoTabs').sort(), ids.sort())
   })
 
+  test('two tabs that find one abandoned queue at once send it once', async () => {
+    const tabs = [await openSettled(), await openSettled()]
+    for (let round = 0; round < 5; round++) {
+      await context.setOffline(true)
+      const left = await tabs[0]?.evaluate(
+        ([eventUrl, round]) => {
+          const c = Date.now().toString(36)
+          const lines = Array.from({ length: 20 }, (_, index) => {
+            return `g=1&v=v&e=v${round}${index}&c=${c}&t=abandoned${round}&x=0`
+          })
+          localStorage.setItem(`_dvq ${eventUrl} 0:gone${round}`, ['0', ...lines].join('\n'))
+          return lines.length
+        },
+        [`${site.origin}/csc-event`, round] as const,
+      )
+      // Both hear that the connection is back.
+      await context.setOffline(false)
+      await site.until(() => count(`abandoned${round}`) >= Number(left))
+      for (const tab of tabs) {
+        await tab.waitForFunction(() => Object.keys(localStorage).length === 0)
+      }
+      const ids = idsOf(`abandoned${round}`)
+      assert.deepEqual([ids.length, new Set(ids).size], [20, 20])
+    }
+  })
+
   test('a tab that was killed with a full queue has its events delivered by the next visit', async () => {
     site.setAnswer((_request, response) => response.writeHead(503).end())
     const page = await open()

@@ -39,8 +39,9 @@ export interface FakePage {
   readonly timers: readonly number[]
   readonly tag: Tag
   readonly run: (code: string) => unknown
-  readonly fire: (type: string) => void
+  readonly fire: (type: string, event?: object) => void
   readonly show: () => void
+  readonly hide: () => void
   /** Lets time pass; timers that come due are run in their order. */
   readonly pass: (ms: number) => void
   readonly cookieReads: () => number
@@ -54,12 +55,13 @@ export function createFakePage(options: FakePageOptions = {}): FakePage {
   const images: FakeImage[] = []
   const clock = createTimers(() => nowMs)
   const jar = createCookieJar(options.cookies ?? '', () => nowMs)
-  const listeners = new Map<string, (() => void)[]>()
-  const addEventListener = (type: string, listener: () => void) => {
-    listeners.set(type, [...(listeners.get(type) ?? []), listener])
+  const listeners = new Map<string, ((event: object) => void)[]>()
+  const addEventListener = (type: string, listener: (event: object) => void) => {
+    // As in a browser, the same one is added once.
+    listeners.set(type, [...new Set([...(listeners.get(type) ?? []), listener])])
   }
-  const fire = (type: string) => {
-    for (const listener of listeners.get(type) ?? []) listener()
+  const fire = (type: string, event: object = {}) => {
+    for (const listener of listeners.get(type) ?? []) listener(event)
   }
 
   class Image implements FakeImage {
@@ -86,6 +88,7 @@ export function createFakePage(options: FakePageOptions = {}): FakePage {
     currentScript: src === null ? null : { src },
     hidden: options.hidden ?? false,
     referrer: options.referrer ?? '',
+    documentElement: { scrollHeight: 1440 },
     getElementsByTagName: () => (options.scripts ?? []).map((src) => ({ src })),
     addEventListener,
     get cookie() {
@@ -95,9 +98,10 @@ export function createFakePage(options: FakePageOptions = {}): FakePage {
       jar.write(text)
     },
   }
+  const href = options.href ?? 'https://www.example.com/p?a=1'
   const context = createContext({
     document,
-    location: { href: options.href ?? 'https://www.example.com/p?a=1' },
+    location: { href, hostname: new URL(href).hostname },
     navigator: options.navigator ?? {},
     screen: { availWidth: 1440, availHeight: 860 },
     innerWidth: 1280,
@@ -128,6 +132,10 @@ export function createFakePage(options: FakePageOptions = {}): FakePage {
     fire,
     show: () => {
       document.hidden = false
+      fire('visibilitychange')
+    },
+    hide: () => {
+      document.hidden = true
       fire('visibilitychange')
     },
     pass: (ms) => {
@@ -185,8 +193,8 @@ function createCookieJar(found: string, now: () => number) {
     },
     write: (text: string): void => {
       writes.push(text)
-      const [, name = '', value = '', age = ''] =
-        /^([^=]*)=([^;]*);.*max-age=(\d+)/.exec(text) ?? []
+      const [, name = '', value = '', age = Infinity] =
+        /^([^=]*)=([^;]*)(?:;.*max-age=(\d+))?/.exec(text) ?? []
       written.set(name, { value, untilMs: now() + Number(age) * 1000 })
     },
   }

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { tagModules } from '../../src/collect/script.ts'
 import { parseConfig } from '../../src/config.ts'
+import { domain } from '../../src/tag/domain.ts'
 import { createTag } from '../../src/tag/module.ts'
 import type { Page } from '../../src/tag/tag.ts'
 import { createFakePage, startMs } from './fake-page.ts'
@@ -54,4 +57,19 @@ test('the options of the module reach the tag', () => {
   assert.ok(fake.requests[0]?.startsWith('http://c.example/collect?'))
   assert.ok(fake.cookieWrites[1]?.startsWith('pc='))
   assert.equal(tag.isServerPageView, true)
+})
+
+test("a program finds every module but the one that is the collector's choice", () => {
+  const { exports } = JSON.parse(readFileSync('package.json', 'utf8')) as { exports: object }
+  const found = Object.keys(exports).filter((path) => path.startsWith('./tag/'))
+  const expected = tagModules.filter((name) => name !== 'httponly').map((name) => `./tag/${name}`)
+  assert.deepEqual(found.sort(), expected.sort())
+})
+
+test('the module `domain` finds the domain of a tag that a page starts itself', () => {
+  const fake = createFakePage({ autoload: true })
+  createTag('https://events.example.com/', { page: pageOf(fake), modules: [domain] })
+  const [, , session, party] = fake.cookieWrites
+  assert.match(session ?? '', /^_dvs=0:.*; domain=example\.com/)
+  assert.match(party ?? '', /^_dvp=0:.*; domain=example\.com/)
 })

@@ -110,7 +110,9 @@ export function match(text: string | Absent, pattern: RegExp): RegExpExecArray |
   if (text === null || text === undefined) return
   let whole = wholes.get(pattern)
   if (whole === undefined) {
-    whole = new RegExp(`^(?:${pattern.source})$`, pattern.flags.replace(/[gy]/g, ''))
+    // Within the pattern `m` keeps its meaning; the ends are those of the text, not of a line.
+    const lines = pattern.multiline ? 'm' : ''
+    whole = new RegExp(`^(?${lines}:${pattern.source})$`, pattern.flags.replace(/[gmy]/g, ''))
     wholes.set(pattern, whole)
   }
   return whole.exec(text) ?? undefined
