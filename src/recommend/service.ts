@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Event } from '../event/event.ts'
 import { toError } from '../lib/assert.ts'
@@ -15,6 +14,7 @@ import {
 } from './open-sessions.ts'
 import type { RecommendQuestion } from './question.ts'
 import type { Recommendation, Recommender } from './recommend.ts'
+import { createRecommendationId } from './recommendation-id.ts'
 import type { FileSession } from './session-file.ts'
 import { buildIndex, itemCount, type SessionIndex, sessionCount } from './session-index.ts'
 import { createSessions, type Pause, type Sessions } from './sessions.ts'
@@ -370,7 +370,7 @@ function answer(
     limit: question.limit,
     isAllowed,
   })
-  return { recommendationId: randomBytes(16).toString('base64url'), model, items: best }
+  return { recommendationId: createRecommendationId(), model, items: best }
 }
 
 /** Whether nobody has clicked the item for `daysMax` days; 0 for never. */

@@ -94,6 +94,14 @@ function createNeighbourSearch(
   const ages = new Uint8Array(sessionCount(index))
   const found = new Uint32Array(sessionItemsUsed * options.sessionsMax)
   const lengthWeights = tableOf((length) => Math.max(1, length) ** -options.lengthPower)
+  const ageWeight = (ageS: number): number =>
+    options.ageDays === 0 ? 1 : Math.exp(-ageS / dayS / options.ageDays)
+  const newestS = index.sessionTimes.at(-1) ?? 0
+  // As they are for a question at the newest session: later ones make all of them smaller alike.
+  const sessionWeights = Float64Array.from(index.sessionTimes, (timeS, at) => {
+    const length = (index.sessionStarts[at + 1] as number) - (index.sessionStarts[at] as number)
+    return (lengthWeights[Math.min(length, placesMax - 1)] as number) * ageWeight(newestS - timeS)
+  })
   const matchWeights = tableOf(decay(options.matchDecay))
   const itemWeights = tableOf(decay(options.itemDecay))
 
@@ -116,30 +124,22 @@ function createNeighbourSearch(
     return count
   }
 
-  function weightOf(candidate: number, atS: number): number {
-    const length =
-      (index.sessionStarts[candidate + 1] as number) - (index.sessionStarts[candidate] as number)
-    const ageS = Math.max(0, atS - (index.sessionTimes[candidate] as number))
-    return (
-      (likeness[candidate] as number) *
-      (lengthWeights[Math.min(length, placesMax - 1)] as number) *
-      (matchWeights[ages[candidate] as number] as number) *
-      (options.ageDays === 0 ? 1 : Math.exp(-ageS / dayS / options.ageDays))
-    )
-  }
-
   return (session, atS) => {
     const count = addUp(session)
     const top = createTop(options.neighbours)
     for (let at = 0; at < count; at++) {
       const candidate = found[at] as number
-      const weight = weightOf(candidate, atS)
+      const weight =
+        (likeness[candidate] as number) *
+        (sessionWeights[candidate] as number) *
+        (matchWeights[ages[candidate] as number] as number)
       likeness[candidate] = weight
       top.offer(candidate, weight)
     }
+    const passed = ageWeight(Math.max(0, atS - newestS))
     const neighbours = Array.from(top.takeUnordered(), (candidate) => ({
       session: candidate,
-      likeness: likeness[candidate] as number,
+      likeness: (likeness[candidate] as number) * passed,
       age: ages[candidate] as number,
     }))
     for (let at = 0; at < count; at++) likeness[found[at] as number] = 0
