@@ -8,6 +8,7 @@ const dayS = 86_400
 /** What the last day is compared with. */
 const daysBefore = 7
 const stepSessions = 5_000
+const stepItems = 2_000
 
 /**
  * Items of a recent rise: how far the sessions of the last 24 hours exceed the daily mean of the 7
@@ -40,8 +41,11 @@ export async function buildTrending(
   }
   const top = createTop(rankingItemsMax)
   for (let item = 0; item < recent.length; item++) {
-    if ((recent[item] as number) > 0 && rise(item) > 0) top.offer(item, rise(item))
+    const height = (recent[item] as number) > 0 ? rise(item) : 0
+    if (height > 0) top.offer(item, height)
+    if (item % stepItems === 0) await pause()
   }
+  await pause()
   const ranked = top.take().map((item) => {
     const mean = (before[item] as number) / daysBefore
     return {
