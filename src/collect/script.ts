@@ -169,7 +169,10 @@ function modulesOf(query: string, settings: TagScriptOptions): TagModuleName[] |
   }
   // Its events name no party: only a collector that knows of it takes them.
   if (names.includes('httponly') && !settings.modules.includes('httponly')) {
-    throw new MillraceError('module_unknown', '"httponly"; it has to be in the modules of the configuration')
+    throw new MillraceError(
+      'module_unknown',
+      '"httponly"; it has to be in the modules of the configuration',
+    )
   }
   return names as TagModuleName[]
 }
