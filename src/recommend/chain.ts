@@ -1,9 +1,9 @@
 import { createItemToItem, itemToItemDefaults } from './item-to-item.ts'
+import type { Pause } from './pause.ts'
 import { createRecent } from './recent.ts'
 import type { ModelName, Recommendation, Recommender, RecommendRequest } from './recommend.ts'
 import type { SessionIndex } from './session-index.ts'
 import { createSessionKnn, sessionKnnDefaults } from './session-knn.ts'
-import type { Pause } from './sessions.ts'
 import { buildTrending } from './trending.ts'
 
 /** An answer, and the model that gave its first item. */

@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Event } from '../event/event.ts'
 import { toError } from '../lib/assert.ts'
 import { type Clock, dayMs, minuteMs, secondMs } from '../lib/clock.ts'
@@ -12,12 +11,13 @@ import {
   type KnownSession,
   type OpenSessions,
 } from './open-sessions.ts'
+import { createPause } from './pause.ts'
 import type { RecommendQuestion } from './question.ts'
 import type { Recommendation, Recommender } from './recommend.ts'
 import { createRecommendationId } from './recommendation-id.ts'
 import type { FileSession } from './session-file.ts'
 import { buildIndex, itemCount, type SessionIndex, sessionCount } from './session-index.ts'
-import { createSessions, type Pause, type Sessions } from './sessions.ts'
+import { createSessions, type Sessions } from './sessions.ts'
 import { readStoredSessions } from './stored-sessions.ts'
 import { buildTrending } from './trending.ts'
 import type { Visibility } from './visibility.ts'
@@ -91,8 +91,6 @@ export interface NeighbourAnswer extends Recommendation {
   readonly model: string
 }
 
-/** Longest stretch of work without giving others their turn. */
-const sliceMs = 2
 const retry = { initialMs: secondMs, maxMs: minuteMs }
 /** Most sessions under way: a party's last clicks, about 2 KB each. */
 const openSessionsMax = 50_000
@@ -202,18 +200,6 @@ function inTurn<Result>(state: State, work: () => Promise<Result>): Promise<Resu
   const done = state.work.then(work)
   state.work = done.catch(() => {})
   return done
-}
-
-/** Gives others their turn when the last one is long enough ago. */
-function createPause(signal: AbortSignal): Pause {
-  let since = performance.now()
-  return () => {
-    if (performance.now() - since < sliceMs) return
-    return nextTurn().then(() => {
-      signal.throwIfAborted()
-      since = performance.now()
-    })
-  }
 }
 
 async function readStore(state: State): Promise<BuildResult> {

@@ -1,4 +1,5 @@
-import { orderOf, type Pause, type SessionColumns } from './sessions.ts'
+import type { Pause } from './pause.ts'
+import { orderOf, type SessionColumns } from './sessions.ts'
 
 /**
  * Which sessions had an item, and which items a session had, as typed arrays: sessions are numbered

@@ -1,3 +1,5 @@
+import type { Pause } from './pause.ts'
+
 /**
  * Finished sessions in growing columns: what an index is built from.
  *
@@ -175,9 +177,6 @@ function grown<Column extends Uint8Array | Uint32Array | Float64Array>(
   to.set(from)
   return to
 }
-
-/** Called between two pieces of the work, so that whoever shares the thread gets a turn. */
-export type Pause = () => Promise<void> | undefined
 
 /** Sessions that are sorted between two pauses: about a millisecond. */
 const sortedAtOnce = 50_000

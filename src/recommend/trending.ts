@@ -1,7 +1,7 @@
+import type { Pause } from './pause.ts'
 import { createRanking, rankingItemsMax } from './ranking.ts'
 import type { Recommender } from './recommend.ts'
 import { itemCount, type SessionIndex, sessionCount } from './session-index.ts'
-import type { Pause } from './sessions.ts'
 import { createTop } from './top.ts'
 
 const dayS = 86_400
