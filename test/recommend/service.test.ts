@@ -20,6 +20,7 @@ interface Scene {
   readonly service: RecommendService
   readonly store: MemoryStore
   readonly append: (row: Row) => void
+  readonly passTime: (ms: number) => void
   readonly lines: string[]
   readonly folder: string
 }
@@ -35,11 +36,12 @@ async function sceneOf(
   const waiting: Row[] = []
   let wake = (): void => {}
   const lines: string[] = []
+  let at = now
   // Nothing is refreshed by itself: the test says when.
   const config = parseConfig({ recommend: { refreshSeconds: 10_000, ...settings } })
   const service = openRecommendService(config.recommend, {
     store,
-    clock: () => now,
+    clock: () => at,
     visibility: await openVisibility(join(folder, 'recommend', 'hidden.json')),
     onLine: (line) => lines.push(line),
     async *tail(signal) {
@@ -61,7 +63,10 @@ async function sceneOf(
     waiting.push(row)
     wake()
   }
-  return { service, store, append, lines, folder }
+  const passTime = (ms: number): void => {
+    at += ms
+  }
+  return { service, store, append, passTime, lines, folder }
 }
 
 let events = 0
@@ -164,6 +169,17 @@ test('arrivals are in the models with the next refresh, and a party without a li
   assert.ok(idsOf(service.recommendSession(question({ items: ['a'] }))).includes('fresh-item'))
   store.rows.push(view('stored-only', 'a', -3_000))
   assert.equal((await service.recommend(question({ partyId: 'stored-only' }))).model, 'session-knn')
+})
+
+test('where nothing arrives the next refresh still takes away what no longer rises', async (t) => {
+  const { service, passTime } = await sceneOf(t, {}, someRows())
+  await service.build()
+  assert.equal(service.recommendSession(question()).model, 'trending')
+  passTime(2 * 86_400_000)
+  assert.equal(service.recommendSession(question()).model, 'trending')
+  await service.refresh()
+  assert.equal(service.recommendSession(question()).model, 'recent')
+  assert.equal(service.recommendSession(question({ items: ['a'] })).model, 'session-knn')
 })
 
 test('an erased party is gone from its sessions at once and from the models with the next refresh', async (t) => {
