@@ -97,7 +97,8 @@ async function compareTail({ collector, bare }: Servers, options: BesideBare): P
     say(
       `round ${round} at 10,000 requests/s offered: bare p50 ${floor.p50Ms} ms, p99 ${floor.p99Ms} ms; ` +
         `collector p50 ${latency.p50Ms} ms, p99 ${latency.p99Ms} ms, max ${latency.maxMs} ms, ` +
-        `${Math.round(paced.requests / latency.seconds).toLocaleString('en')} answered a second, ${latency.refused} refused`,
+        `${Math.round(paced.requests / latency.seconds).toLocaleString('en')} answered a second, ${latency.refused} refused; ` +
+        `stolen by the host ${floor.stolenPercent} and ${latency.stolenPercent} % of the CPU time`,
     )
   }
   say(

@@ -61,6 +61,8 @@ export interface LoadFigures {
   readonly p50Ms: number
   readonly p99Ms: number
   readonly maxMs: number
+  /** Of the CPU time that this machine wanted meanwhile, the percentage that its host gave to others. */
+  readonly stolenPercent: number
 }
 
 /** Runs the load generator against a port of this machine. */
@@ -72,6 +74,7 @@ export async function runLoad(
     `--${name}`,
     String(value),
   ])
+  const before = machineTicks()
   const load = spawn(process.execPath, [new URL('load.ts', import.meta.url).pathname, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -81,7 +84,20 @@ export async function runLoad(
   })
   const [code] = (await once(load, 'close')) as [number]
   if (code !== 0) throw new Error(`the load generator ended with ${code}`)
-  return JSON.parse(text) as LoadFigures
+  const after = machineTicks()
+  const stolen = after.stolen - before.stolen
+  const wanted = after.busy - before.busy + stolen
+  const stolenPercent = Math.round((100 * stolen) / Math.max(1, wanted))
+  return { ...(JSON.parse(text) as Omit<LoadFigures, 'stolenPercent'>), stolenPercent }
+}
+
+/** Clock ticks since the machine started: at work, and waiting for the host to let it work. */
+function machineTicks(): { readonly busy: number; readonly stolen: number } {
+  const line = /^cpu +(.*)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1] ?? ''
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softIrq = 0, stolen = 0] = line
+    .split(' ')
+    .map(Number)
+  return { busy: user + nice + system + irq + softIrq, stolen }
 }
 
 export function median(values: readonly number[]): number {

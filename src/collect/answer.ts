@@ -62,19 +62,20 @@ export function sendText(
   body: string,
   headers: HeaderList = [],
 ): void {
+  const bytes = Buffer.byteLength(body)
   response.writeHead(status, [
     'Content-Type',
     type,
     'Content-Length',
-    String(Buffer.byteLength(body)),
+    String(bytes),
     'Cache-Control',
     'no-store',
     'Server',
     'millrace',
     ...headers,
   ])
-  // An answer to HEAD has no body; node leaves it out.
-  response.end(body)
+  // ASCII, as most is, leaves in one write without being encoded. Of HEAD node leaves the body out.
+  response.end(body, bytes === body.length ? 'latin1' : 'utf8')
 }
 
 export function sendJson(

@@ -68,83 +68,89 @@ export function createSessionKnn(index: SessionIndex, options: SessionKnnOptions
     model: 'session-knn',
     recommend({ items, at, limit, isAllowed }: RecommendRequest): readonly Recommendation[] {
       const session = newestFirst(numbersOf(index, items), sessionItemsUsed)
-      const neighbours = findNeighbours(session, at / 1_000)
-      for (const { session: neighbour, likeness, age } of neighbours) {
-        ballot.vote(neighbour, likeness, session[age] as number)
-      }
+      findNeighbours(session, at / 1_000, ballot.vote)
       return ballot.count(limit, isAllowed)
     },
   }
 }
 
-/** A session like the one that is asked about. */
-interface Neighbour {
-  readonly session: number
-  readonly likeness: number
-  /** How many items ago was the newest one in common. */
-  readonly age: number
-}
+/**
+ * Takes a session, newest item first, and gives its neighbours to `vote` in no order.
+ * @param atS when it is asked, s since 1970
+ */
+type NeighbourSearch = (session: readonly number[], atS: number, vote: Ballot['vote']) => void
 
-/** @returns for a session, newest item first, the sessions most like it, in no order */
-function createNeighbourSearch(
-  index: SessionIndex,
-  options: SessionKnnOptions,
-): (session: readonly number[], atS: number) => readonly Neighbour[] {
-  const likeness = new Float64Array(sessionCount(index))
-  const ages = new Uint8Array(sessionCount(index))
-  const found = new Uint32Array(sessionItemsUsed * options.sessionsMax)
-  const lengthWeights = tableOf((length) => Math.max(1, length) ** -options.lengthPower)
-  const ageWeight = (ageS: number): number =>
-    options.ageDays === 0 ? 1 : Math.exp(-ageS / dayS / options.ageDays)
-  const newestS = index.sessionTimes.at(-1) ?? 0
-  // As they are for a question at the newest session: later ones make all of them smaller alike.
-  const sessionWeights = Float64Array.from(index.sessionTimes, (timeS, at) => {
-    const length = (index.sessionStarts[at + 1] as number) - (index.sessionStarts[at] as number)
-    return (lengthWeights[Math.min(length, placesMax - 1)] as number) * ageWeight(newestS - timeS)
-  })
+function createNeighbourSearch(index: SessionIndex, options: SessionKnnOptions): NeighbourSearch {
+  const { postings, postingStarts, sessionTimes } = index
+  const { sessionsMax } = options
+  const newestS = sessionTimes.at(-1) ?? 0
+  // Of session s: at 2s what it has in common, 0 between questions; at 2s + 1 what it weighs. Side by
+  // side, because fetching them from memory is most of the work.
+  const sessions = weighSessions(index, options, newestS)
   const matchWeights = tableOf(decay(options.matchDecay))
   const itemWeights = tableOf(decay(options.itemDecay))
+  const ageWeight = decay(options.ageDays)
+  /** Those that have something in common, from the end on: the newest item's newest has the last place. */
+  const found = new Uint32Array(sessionItemsUsed * sessionsMax)
+  const ages = new Uint8Array(found.length)
+  const likeness = new Float64Array(found.length)
+  const top = createTop(options.neighbours)
 
-  /** Adds up what each session has in common; returns how many have something. */
+  /** Adds up what each session has in common; returns the first place in use. */
   function addUp(session: readonly number[]): number {
-    let count = 0
-    session.forEach((item, age) => {
+    let first = found.length
+    for (const [age, item] of session.entries()) {
       const weight = itemWeights[age] as number
-      const start = index.postingStarts[item] as number
-      const end = index.postingStarts[item + 1] as number
-      for (let at = end - 1; at >= start && at >= end - options.sessionsMax; at--) {
-        const candidate = index.postings[at] as number
-        if (likeness[candidate] === 0) {
-          found[count++] = candidate
-          ages[candidate] = age
+      const end = postingStarts[item + 1] as number
+      const start = Math.max(postingStarts[item] as number, end - sessionsMax)
+      for (let at = end - 1; at >= start; at--) {
+        const candidate = postings[at] as number
+        const common = sessions[2 * candidate] as number
+        if (common === 0) {
+          found[--first] = candidate
+          ages[first] = age
         }
-        likeness[candidate] = (likeness[candidate] as number) + weight
+        sessions[2 * candidate] = common + weight
       }
-    })
-    return count
+    }
+    return first
   }
 
-  return (session, atS) => {
-    const count = addUp(session)
-    const top = createTop(options.neighbours)
-    for (let at = 0; at < count; at++) {
+  return (session, atS, vote) => {
+    const first = addUp(session)
+    const passed = ageWeight(Math.max(0, atS - newestS) / dayS)
+    for (let at = first; at < found.length; at++) {
       const candidate = found[at] as number
-      const weight =
-        (likeness[candidate] as number) *
-        (sessionWeights[candidate] as number) *
-        (matchWeights[ages[candidate] as number] as number)
-      likeness[candidate] = weight
-      top.offer(candidate, weight)
+      const common = (sessions[2 * candidate] as number) * (sessions[2 * candidate + 1] as number)
+      sessions[2 * candidate] = 0
+      likeness[at] = common * (matchWeights[ages[at] as number] as number) * passed
+      top.offer(at, likeness[at] as number)
     }
-    const passed = ageWeight(Math.max(0, atS - newestS))
-    const neighbours = Array.from(top.takeUnordered(), (candidate) => ({
-      session: candidate,
-      likeness: (likeness[candidate] as number) * passed,
-      age: ages[candidate] as number,
-    }))
-    for (let at = 0; at < count; at++) likeness[found[at] as number] = 0
-    return neighbours
+    for (const at of top.takeUnordered()) {
+      vote(found[at] as number, likeness[at] as number, session[ages[at] as number] as number)
+    }
   }
+}
+
+/**
+ * What each session weighs for a question at the newest one, in every second place; a later question
+ * makes all of them smaller alike.
+ */
+function weighSessions(
+  { sessionTimes, sessionStarts }: SessionIndex,
+  options: SessionKnnOptions,
+  newestS: number,
+): Float64Array {
+  const lengthWeights = tableOf((length) => Math.max(1, length) ** -options.lengthPower)
+  const ageWeight = decay(options.ageDays)
+  const sessions = new Float64Array(2 * sessionTimes.length)
+  for (const [session, timeS] of sessionTimes.entries()) {
+    const length = (sessionStarts[session + 1] as number) - (sessionStarts[session] as number)
+    sessions[2 * session + 1] =
+      (lengthWeights[Math.min(length, placesMax - 1)] as number) *
+      ageWeight((newestS - timeS) / dayS)
+  }
+  return sessions
 }
 
 /** Neighbours give their items scores; the best of them are the answer. */
@@ -174,8 +180,11 @@ function createBallot(index: SessionIndex, options: SessionKnnOptions): Ballot {
   return {
     vote(neighbour, likeness, common) {
       const end = sessionStarts[neighbour + 1] as number
-      const place = sessionItems.indexOf(common, sessionStarts[neighbour])
-      for (let at = sessionStarts[neighbour] as number; at < end; at++) {
+      const start = sessionStarts[neighbour] as number
+      // Not by indexOf, which costs more than the few items that it looks at.
+      let place = start
+      while (sessionItems[place] !== common) place++
+      for (let at = start; at < end; at++) {
         const item = sessionItems[at] as number
         const distance = Math.min(Math.abs(at - place), placesMax - 1)
         const share =
