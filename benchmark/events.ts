@@ -1,5 +1,6 @@
+import { encodeEvent } from '../src/event/encode.ts'
 import { type Event, Source } from '../src/event/event.ts'
-import { encodeEvent, eventRecordSchema } from '../src/event/record.ts'
+import { eventRecordSchema } from '../src/event/record.ts'
 import type { AppendRecord, Log } from '../src/log/log.ts'
 import { jsonEvent, pageAddress, userAgent } from './requests.ts'
 

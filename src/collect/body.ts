@@ -17,6 +17,8 @@ export function readBody(
 ): Promise<string | PartialBody | undefined> {
   const declared = Number(request.headers['content-length'] ?? 0)
   if (declared > bytesMax) return Promise.resolve({ error: tooLarge(bytesMax), start: '' })
+  // Its head said that there is none: it ended before anybody could listen.
+  if (request.readableEnded) return Promise.resolve('')
   return new Promise((resolve) => {
     const chunks: Buffer[] = []
     let length = 0

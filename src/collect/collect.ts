@@ -64,6 +64,8 @@ export async function openCollector(
     keepAliveTimeout: options.keepAliveTimeoutMs,
     connectionsCheckingInterval: Math.min(connectionsCheckMs, options.requestTimeoutMs),
     noDelay: true,
+    // A GET is no stream: that takes a tenth off what it costs.
+    optimizeEmptyRequests: true,
   })
   server.maxConnections = options.connectionsMax
   const connections = (): Promise<number> =>

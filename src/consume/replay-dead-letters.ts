@@ -1,6 +1,7 @@
+import { encodeEvent } from '../event/encode.ts'
 import { MillraceError } from '../event/error.ts'
 import type { Event, Rejection } from '../event/event.ts'
-import { encodeEvent, eventRecordSchema } from '../event/record.ts'
+import { eventRecordSchema } from '../event/record.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { AppendRecord, Log, LogRecord, Offset } from '../log/log.ts'
 import type { DeadLetter, Position, Store } from '../store/store.ts'

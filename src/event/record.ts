@@ -13,8 +13,7 @@ export interface RecordSchema {
   readonly fingerprint: string
 }
 
-const eventType = avro.Type.forSchema(eventSchema as never)
-/** The same as a reader, which takes Divolte's record for an event too. */
+/** Takes Divolte's record for an event too. */
 const eventReader = avro.Type.forSchema({
   ...eventSchema,
   aliases: [`${divolteSchema.namespace}.${divolteSchema.name}`],
@@ -28,51 +27,6 @@ export const rejectionRecordSchema: RecordSchema = recordSchemaOf(JSON.stringify
 
 export function recordSchemaOf(text: string): RecordSchema {
   return { text, fingerprint: fingerprintOf(text) }
-}
-
-/** Encodes an event as naked Avro by `eventSchema`. */
-export function encodeEvent(event: Event): Buffer {
-  const { agent } = event
-  return eventType.toBuffer({
-    detectedDuplicate: event.duplicate,
-    detectedCorruption: event.corrupt,
-    firstInSession: event.firstInSession,
-    timestamp: event.receivedAt,
-    clientTimestamp: event.clientTime,
-    remoteHost: event.remoteAddress,
-    referer: event.referer,
-    location: event.location,
-    viewportPixelWidth: event.viewportWidth,
-    viewportPixelHeight: event.viewportHeight,
-    screenPixelWidth: event.screenWidth,
-    screenPixelHeight: event.screenHeight,
-    partyId: event.partyId,
-    sessionId: event.sessionId,
-    pageViewId: event.pageViewId,
-    eventType: event.eventType,
-    userAgentString: event.userAgent,
-    userAgentName: agent.name,
-    userAgentFamily: agent.family,
-    userAgentVendor: agent.vendor,
-    userAgentType: agent.type,
-    userAgentVersion: agent.version,
-    userAgentDeviceCategory: agent.deviceCategory,
-    userAgentOsFamily: agent.osFamily,
-    userAgentOsVersion: agent.osVersion,
-    userAgentOsVendor: agent.osVendor,
-    eventId: event.eventId,
-    eventTime: event.eventTime,
-    clockSource: event.clockSource,
-    parameters: event.parameters,
-    itemId: event.itemId,
-    sequence: event.sequence,
-    newParty: event.newParty,
-    devicePixelRatio: event.devicePixelRatio,
-    bot: event.bot,
-    privacy: event.privacy,
-    source: event.source,
-    country: event.country,
-  })
 }
 
 /** Encodes a rejection as naked Avro by `rejectionSchema`. */

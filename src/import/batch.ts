@@ -1,7 +1,8 @@
 import avro from 'avsc'
+import { encodeEvent } from '../event/encode.ts'
 import { MillraceError } from '../event/error.ts'
 import type { Event } from '../event/event.ts'
-import { createDecoder, encodeEvent, eventRecordSchema } from '../event/record.ts'
+import { createDecoder, eventRecordSchema } from '../event/record.ts'
 import { type ImportItem, isRefused } from './source.ts'
 
 /**

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { type ConsumeOptions, type Consumer, openConsumer } from '../../src/consume/consume.ts'
 import { replayLog } from '../../src/consume/replay.ts'
+import { encodeEvent } from '../../src/event/encode.ts'
 import { MillraceError } from '../../src/event/error.ts'
 import {
-  encodeEvent,
   encodeRejection,
   eventRecordSchema,
   rejectionRecordSchema,

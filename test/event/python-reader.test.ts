@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { encodeEvent } from '../../src/event/record.ts'
+import { encodeEvent } from '../../src/event/encode.ts'
 import { divolteSchema } from '../../src/event/schema.ts'
 import { eventLike } from '../consume/events.ts'
 

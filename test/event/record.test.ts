@@ -3,12 +3,12 @@ import { createHash } from 'node:crypto'
 import { describe, test } from 'node:test'
 import avro from 'avsc'
 import fc from 'fast-check'
+import { encodeEvent } from '../../src/event/encode.ts'
 import { isMillraceError } from '../../src/event/error.ts'
 import type { Event, Rejection } from '../../src/event/event.ts'
 import {
   type AvroRecord,
   createDecoder,
-  encodeEvent,
   encodeRejection,
   eventRecordSchema,
   recordSchemaOf,
@@ -72,6 +72,61 @@ describe('the record of an event', () => {
   test('gives back the event', () => {
     const decode = createDecoder(eventRecordSchema.text)
     assert.deepEqual(decode.event(encodeEvent(event)), event)
+  })
+
+  test('has the bytes that avsc writes of it', () => {
+    const type = avro.Type.forSchema(eventSchema as never)
+    const { event: read } = createDecoder(eventRecordSchema.text)
+    const text = fc.oneof(
+      fc.string({ maxLength: 130 }),
+      fc.string({ unit: 'binary', maxLength: 130 }),
+      fc.string({ unit: 'grapheme', minLength: 2_700, maxLength: 2_800 }),
+      fc.string({ minLength: 15_000, maxLength: 30_000, size: 'max' }),
+    )
+    const nullable = fc.option(text)
+    const time = fc.oneof(
+      fc.integer({ min: -(2 ** 52), max: 2 ** 52 }),
+      fc.integer({ min: -300, max: 300 }),
+      fc
+        .constantFrom(2 ** 27, 2 ** 28, 2 ** 31, 2 ** 32, 2 ** 34, 2 ** 35, 2 ** 52)
+        .chain((edge) => fc.constantFrom(edge - 1, edge, -edge, 1 - edge)),
+    )
+    const int = fc.option(fc.integer())
+    const changes = fc.record(
+      {
+        ...{ receivedAt: time, clientTime: time, eventTime: time },
+        ...{ location: nullable, referer: nullable, userAgent: nullable, parameters: nullable },
+        ...{
+          partyId: nullable,
+          bot: nullable,
+          eventType: text,
+          remoteAddress: text,
+          itemId: nullable,
+        },
+        ...{ viewportWidth: int, screenHeight: int, sequence: int },
+        devicePixelRatio: fc.option(fc.double({ noNaN: true })),
+        ...{ duplicate: fc.boolean(), newParty: fc.boolean() },
+      },
+      { requiredKeys: [] },
+    )
+    fc.assert(
+      fc.property(changes, (some) => {
+        const value = encodeEvent({ ...event, ...some } as Event)
+        const record = type.fromBuffer(value) as object
+        assert.ok(value.equals(type.toBuffer(record)))
+        assert.deepEqual(read(value), { ...event, ...some })
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('refuses a number that its field cannot hold', () => {
+    for (const some of [{ viewportWidth: 2 ** 31 }, { sequence: 0.5 }, { eventTime: 2 ** 53 }]) {
+      assert.throws(() => encodeEvent({ ...event, ...some }), RangeError)
+    }
+    // A surrogate without its other half has no UTF-8.
+    const { event: read } = createDecoder(eventRecordSchema.text)
+    assert.equal(read(encodeEvent({ ...event, eventType: 'a\ud800b' })).eventType, 'a\ufffdb')
   })
 
   test('gives back any text, time and number', () => {

@@ -1,7 +1,7 @@
 import { jsonEvent, pageAddress } from '../../../benchmark/requests.ts'
+import { encodeEvent } from '../../../src/event/encode.ts'
 import type { Event } from '../../../src/event/event.ts'
 import {
-  encodeEvent,
   encodeRejection,
   eventRecordSchema,
   rejectionRecordSchema,
