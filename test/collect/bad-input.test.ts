@@ -171,6 +171,17 @@ describe('a bad body', () => {
     assert.equal((await scene.storedRejections())[0]?.code, 'batch_too_large')
   })
 
+  test('that is not there is refused at once, whether its head says so or not', async (t) => {
+    const scene = await openScene(t)
+    for (const length of ['', 'Content-Length: 0\r\n']) {
+      const socket = await openSocket(scene.collector.port)
+      socket.write('POST /events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n')
+      socket.write(`${length}\r\n`)
+      const answer = await readAnswer(socket)
+      assert.deepEqual([answer.status, answer.json().error.code], [400, 'body_not_json'])
+    }
+  })
+
   test('that ends half way harms nobody', async (t) => {
     const scene = await openScene(t)
     const socket = await openSocket(scene.collector.port)
