@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { runCommand } from '../process.ts'
 import { identityOf } from './checker.ts'
 import { everyRow } from './evidence.ts'
@@ -105,12 +106,23 @@ async function pictureOf(scene: Scene): Promise<Picture> {
   const party = `SELECT pk, click_stream_cookie_id, event_id FROM ${keyspace}.events_by_party`
   for (const row of await everyRow(client, party)) parties.add(Object.values(row).join(' '))
   const answers = new Map<string, string>()
-  for (const path of questions) {
-    const headers = path === '/api/events' ? { Accept: 'application/x-ndjson' } : {}
-    const response = await fetch(`${apiUrl}${path}?last=3d&bots=include`, { headers })
-    answers.set(path, await response.text())
-  }
+  for (const path of questions) answers.set(path, await wholeAnswer(apiUrl, path))
   return { rows, parties, answers }
+}
+
+/** The most that counting in the background may take: large slots rest between their counts. */
+const countingMs = 120_000
+
+/** The answer once it lacks nothing that is stored: until then it says as of when it is. */
+async function wholeAnswer(apiUrl: string, path: string): Promise<string> {
+  const headers = path === '/api/events' ? { Accept: 'application/x-ndjson' } : {}
+  const deadline = Date.now() + countingMs
+  for (;;) {
+    const response = await fetch(`${apiUrl}${path}?last=3d&bots=include`, { headers })
+    const text = await response.text()
+    if (!/"asOf":"[^"]*"/.test(text) || Date.now() > deadline) return text
+    await sleep(500)
+  }
 }
 
 const columns = [
