@@ -11,6 +11,6 @@ if (status !== 0) process.exit(status ?? 1)
 for (const file of globSync('src/**/*.{html,svg}')) cpSync(file, file.replace(/^src/, 'dist'))
 // The published dashboard is a bundle: those who install the package build nothing.
 mkdirSync('dist/dashboard', { recursive: true })
-const bundle = bundleDashboard(new URL('../src/dashboard/', import.meta.url))
+const bundle = await bundleDashboard(new URL('../src/dashboard/', import.meta.url))
 for (const [name, text] of Object.entries(bundle)) writeFileSync(`dist/dashboard/${name}`, text)
 chmodSync('dist/cli/millrace.js', 0o755)

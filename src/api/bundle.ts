@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { buildSync } from 'esbuild'
+import { bundle } from '../lib/bundle.ts'
 
 /** The dashboard's script and style as browsers load them. */
 export interface DashboardBundle {
@@ -10,17 +10,11 @@ export interface DashboardBundle {
 /** Browsers since 2024: they know `light-dark()`. */
 const target = 'es2022'
 
-/**
- * Bundles the dashboard from its sources in `folder`. The build runs in a process of esbuild that
- * ends with it, and takes about a tenth of a second.
- */
-export function bundleDashboard(folder: URL): DashboardBundle {
-  const { outputFiles } = buildSync({
+/** Bundles the dashboard from its sources in `folder`, in about a tenth of a second. */
+export async function bundleDashboard(folder: URL): Promise<DashboardBundle> {
+  const outputFiles = await bundle({
     entryPoints: ['page.tsx', 'page.css'].map((name) => fileURLToPath(new URL(name, folder))),
     outdir: fileURLToPath(folder),
-    bundle: true,
-    write: false,
-    minify: true,
     format: 'esm',
     target,
     jsx: 'automatic',
@@ -28,9 +22,6 @@ export function bundleDashboard(folder: URL): DashboardBundle {
     // They are served beside it, at their own paths.
     external: ['/icon.svg'],
     legalComments: 'none',
-    // The bundle depends on its sources alone, not on a tsconfig.json that may lie about.
-    tsconfigRaw: '{}',
-    logLevel: 'silent',
   })
   const textOf = (name: string): string =>
     outputFiles.find(({ path }) => path.endsWith(name))?.text ?? ''

@@ -64,7 +64,7 @@ export async function loadPageFiles(needsToken: boolean): Promise<readonly PageF
   ])
 }
 
-let bundled: DashboardBundle | undefined
+let bundled: Promise<DashboardBundle> | undefined
 
 /** The published package has the bundle; run from its sources, it is made at the first start. */
 async function loadBundle(): Promise<DashboardBundle> {
@@ -72,7 +72,7 @@ async function loadBundle(): Promise<DashboardBundle> {
     return { 'page.js': await readText('page.js'), 'page.css': await readText('page.css') }
   }
   bundled ??= bundleDashboard(folder)
-  return bundled
+  return await bundled
 }
 
 async function fileOf(path: string, type: string, body: string): Promise<PageFile> {

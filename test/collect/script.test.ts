@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import {
   answerScript,
@@ -44,6 +46,23 @@ describe('the built script', () => {
     )
     assert.equal(new Set(built.map(({ etag }) => etag)).size, 3)
   })
+})
+
+describe('a build', () => {
+  test('leaves no process behind, which would hold the files of the log', async (t) => {
+    if (process.platform !== 'linux') return t.skip('needs /proc: run it on Linux')
+    await buildTagScript(parseConfig({}).tag)
+    const deadline = performance.now() + 10_000
+    while (childrenOfThisProcess().length > 0 && performance.now() < deadline) await sleep(10)
+    assert.deepEqual(childrenOfThisProcess(), [])
+  })
+
+  function childrenOfThisProcess(): string[] {
+    return readdirSync('/proc/self/task').flatMap((task) => {
+      const text = readFileSync(`/proc/self/task/${task}/children`, 'utf8')
+      return text.split(' ').filter((pid) => pid !== '')
+    })
+  }
 })
 
 describe('the answer to a request for the script', () => {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { MillraceError } from '../../src/event/error.ts'
 import { openEmbeddedLog } from '../../src/log/embedded/embedded.ts'
+import { topicBytes } from '../../src/log/embedded/space.ts'
 import { storeGroup } from '../../src/log/log.ts'
 import { openSpooledLog } from '../../src/log/spool.ts'
 import { embeddedOptions, temporaryFolder } from './embedded-scene.ts'
@@ -177,6 +178,27 @@ describe('a spool', () => {
       ),
     )
     assert.equal(await spooled.waiting(), 1)
+  })
+
+  it('gives its disk back when it is drained, and is good for another time', async (t) => {
+    const scene = await SpoolScene.open(t)
+    const segmentBytes = 8 * 1024 * 1024
+    const spooled = await scene.openSpooled({}, { segmentBytes })
+    await spooled.addSchema(schemaText)
+    const bytes = () => topicBytes(join(scene.folder, 'spool', 'events'))
+    const text = 'x'.repeat(50_000)
+    for (const time of ['first', 'second']) {
+      scene.door = 'refused'
+      for (const name of numbers(0, 60)) await spooled.append([recordOf(`${time}${name}${text}`)])
+      assert.ok(bytes() > 3_000_000, `${bytes()} bytes while the log is away`)
+      scene.door = 'open'
+      const said = `60 events moved from the spool to the log`
+      await until(
+        () => scene.lines.filter((line) => line === said).length === Number(time === 'second') + 1,
+      )
+      await until(() => bytes() < 1_000_000)
+    }
+    assert.equal(textsOf(await readAll(spooled)).length, 120)
   })
 
   it('keeps nothing when the disk has less than the reserve, and a log that answers late still counts', async (t) => {

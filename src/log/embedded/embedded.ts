@@ -251,7 +251,9 @@ class EmbeddedLog implements Log {
       if (writer === undefined) continue
       if (partition.writer === undefined) adopted.push(writer)
       partitions.push(partition)
-      await writer.rollIfOlder(before).catch(note)
+      await writer
+        .rollIfOlder((await this.#isDone(writer)) ? Number.POSITIVE_INFINITY : before)
+        .catch(note)
     }
     // A disk that is full lets nothing be sealed, but what is sealed already can still be freed.
     const freeing = freeSegments(this.#folder, partitions, this.#groups, this.#settings, now)
@@ -279,6 +281,12 @@ class EmbeddedLog implements Log {
     const own = [...this.#partitions.values()].filter(({ writer }) => writer !== undefined)
     const settings = { ...this.#settings, maxBytes }
     return freeSegments(this.#folder, own, this.#groups, settings, settings.clock())
+  }
+
+  /** Whether nothing in it is wanted any more: without a retention, what has been read need not get old. */
+  async #isDone({ next, ownership }: PartitionWriter): Promise<boolean> {
+    if (this.#settings.retentionDays > 0) return false
+    return (await this.#groups.leastCommitted(ownership.partition)) >= next
   }
 
   async #knownPartitions(): Promise<Partition[]> {

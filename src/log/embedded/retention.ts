@@ -43,7 +43,9 @@ export async function freeSegments(
   settings: RetentionSettings,
   now: number,
 ): Promise<number> {
-  const expired = now - settings.retentionDays * dayMs
+  // Without a retention also what was written since `now`, the seal of a moment ago.
+  const isKept = settings.retentionDays > 0
+  const expired = isKept ? now - settings.retentionDays * dayMs : Number.POSITIVE_INFINITY
   let total = topicBytes(topicFolder)
   const youngest = total < settings.maxBytes ? expired : Number.POSITIVE_INFINITY
   const readToTheEnd: ReadSegment[] = []
