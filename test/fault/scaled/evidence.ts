@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import cassandra from 'cassandra-driver'
 import type { CountsAnswer, EventAnswer, TopItemsAnswer } from '../../../src/api/answer.ts'
 import { type Evidence, identityOf, type RawRow } from './checker.ts'
@@ -82,16 +83,26 @@ export async function everyRow(
 }
 
 async function askLines(scene: Scene, path: string): Promise<EventAnswer[]> {
-  const headers = { Accept: 'application/x-ndjson' }
-  const response = await fetch(`${scene.apiUrl}${path}`, { headers })
-  const text = await response.text()
-  if (!response.ok) throw new Error(text)
+  const text = await ask(scene, path, 'application/x-ndjson')
   const lines = text.split('\n').filter((line) => line !== '')
   return lines.map((line) => JSON.parse(line) as EventAnswer)
 }
 
 async function askJson<T>(scene: Scene, path: string): Promise<T> {
-  const response = await fetch(`${scene.apiUrl}${path}`)
-  if (!response.ok) throw new Error(await response.text())
-  return (await response.json()) as T
+  return JSON.parse(await ask(scene, path, 'application/json')) as T
+}
+
+/** The most that a store on a busy machine may be away. */
+const awayMs = 60_000
+
+/** Asks again where the answer says to: a 503 promises nothing and hides nothing. */
+async function ask({ apiUrl }: Scene, path: string, type: string): Promise<string> {
+  const deadline = performance.now() + awayMs
+  for (;;) {
+    const response = await fetch(`${apiUrl}${path}`, { headers: { Accept: type } })
+    const text = await response.text()
+    if (response.ok) return text
+    if (response.status !== 503 || performance.now() > deadline) throw new Error(text)
+    await sleep(1_000)
+  }
 }
