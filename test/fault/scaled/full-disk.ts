@@ -47,6 +47,7 @@ async function runSeed(scene: Scene, attempt: Attempt): Promise<void> {
   const isFilledToTheEnd = random() < 0.5
   const isPaused = random() < 0.5
   const isSpaceFirst = random() < 0.5
+  const said = (await scene.collector()).output().length
   const driver = attempt.drive({
     port: scene.collectPort(),
     rate: 200,
@@ -62,7 +63,13 @@ async function runSeed(scene: Scene, attempt: Attempt): Promise<void> {
     // The reserve keeps the collector off the last bytes; somebody else may take them all the same.
     await fillDisk(isFilledToTheEnd ? 0 : reserveBytes + Math.round(random() * 1.5 * MiB))
     await untilRefused(attempt)
-    await expectRefusal(scene, attempt, isFilledToTheEnd)
+    await expectRefusal(scene, attempt)
+    const { output, child } = await scene.collector()
+    if (child.exitCode !== null) attempt.broken.push('the collector ended')
+    // Earlier seeds may have filled the disk to its end.
+    if (!isFilledToTheEnd && /ENOSPC|no space/i.test(output().slice(said))) {
+      attempt.broken.push('ENOSPC before the reserve')
+    }
     if (isSpaceFirst) await freeAndGoOn(driver)
   } finally {
     if (isPaused) broker?.resume()
@@ -108,12 +115,8 @@ async function untilRefused({ ledger }: Attempt): Promise<void> {
   }
 }
 
-/** What a client is told, and what the operator reads. */
-async function expectRefusal(
-  scene: Scene,
-  { broken, ledger }: Attempt,
-  isFilledToTheEnd: boolean,
-): Promise<void> {
+/** What a client is told. */
+async function expectRefusal(scene: Scene, { broken, ledger }: Attempt): Promise<void> {
   const response = await fetch(`http://127.0.0.1:${scene.collectPort()}/events`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
@@ -123,10 +126,6 @@ async function expectRefusal(
   if (response.status !== 503) broken.push(`a full disk is answered by ${response.status}`)
   if (response.headers.get('retry-after') === null) broken.push('a 503 without Retry-After')
   if (!/spool_full|log_unwritable/.test(text)) broken.push(`refused by ${text}`)
-  const { output, child } = await scene.collector()
-  if (child.exitCode !== null) broken.push('the collector ended')
-  if (!isFilledToTheEnd && /ENOSPC|no space/i.test(output()))
-    broken.push('ENOSPC before the reserve')
 }
 
 /** Undefined where this process may mount; otherwise why not. */
