@@ -1,7 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { runCommand } from '../process.ts'
 import { identityOf } from './checker.ts'
-import { everyRow } from './evidence.ts'
+import { ask, everyRow } from './evidence.ts'
 import type { Attempt, FaultRow } from './run.ts'
 import type { Scene } from './scene.ts'
 import { topicEnds } from './topic-ends.ts'
@@ -89,7 +88,7 @@ const questions = [
 ]
 
 async function pictureOf(scene: Scene): Promise<Picture> {
-  const { client, keyspace, apiUrl } = scene
+  const { client, keyspace } = scene
   const rows = new Map<string, StoredRow>()
   const times = 'WRITETIME(received_at), WRITETIME(event_name), TTL(received_at)'
   const sql = `SELECT ${columns.join(', ')}, ${times} FROM ${keyspace}.click_stream`
@@ -106,23 +105,11 @@ async function pictureOf(scene: Scene): Promise<Picture> {
   const party = `SELECT pk, click_stream_cookie_id, event_id FROM ${keyspace}.events_by_party`
   for (const row of await everyRow(client, party)) parties.add(Object.values(row).join(' '))
   const answers = new Map<string, string>()
-  for (const path of questions) answers.set(path, await wholeAnswer(apiUrl, path))
-  return { rows, parties, answers }
-}
-
-/** The most that counting in the background may take: large slots rest between their counts. */
-const countingMs = 120_000
-
-/** The answer once it lacks nothing that is stored: until then it says as of when it is. */
-async function wholeAnswer(apiUrl: string, path: string): Promise<string> {
-  const headers = path === '/api/events' ? { Accept: 'application/x-ndjson' } : {}
-  const deadline = Date.now() + countingMs
-  for (;;) {
-    const response = await fetch(`${apiUrl}${path}?last=3d&bots=include`, { headers })
-    const text = await response.text()
-    if (!/"asOf":"[^"]*"/.test(text) || Date.now() > deadline) return text
-    await sleep(500)
+  for (const path of questions) {
+    const type = path === '/api/events' ? 'application/x-ndjson' : 'application/json'
+    answers.set(path, await ask(scene, `${path}?last=3d&bots=include`, type))
   }
+  return { rows, parties, answers }
 }
 
 const columns = [
