@@ -183,7 +183,7 @@ function createBallot(index: SessionIndex, options: SessionKnnOptions): Ballot {
       const start = sessionStarts[neighbour] as number
       // Not by indexOf, which costs more than the few items that it looks at.
       let place = start
-      while (sessionItems[place] !== common) place++
+      while (place < end && sessionItems[place] !== common) place++
       for (let at = start; at < end; at++) {
         const item = sessionItems[at] as number
         const distance = Math.min(Math.abs(at - place), placesMax - 1)

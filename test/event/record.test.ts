@@ -124,6 +124,8 @@ describe('the record of an event', () => {
     for (const some of [{ viewportWidth: 2 ** 31 }, { sequence: 0.5 }, { eventTime: 2 ** 53 }]) {
       assert.throws(() => encodeEvent({ ...event, ...some }), RangeError)
     }
+    const wrong = { ...event, itemId: 101_321 } as unknown as Event
+    assert.throws(() => encodeEvent(wrong), RangeError)
     // A surrogate without its other half has no UTF-8.
     const { event: read } = createDecoder(eventRecordSchema.text)
     assert.equal(read(encodeEvent({ ...event, eventType: 'a\ud800b' })).eventType, 'a\ufffdb')

@@ -21,17 +21,21 @@ export class SpoolScene {
   readonly reached: string[] = []
   readonly lines: string[] = []
   readonly folder: string
-  readonly #t: TestContext
+  readonly #opened: Pick<Log, 'close'>[] = []
 
-  private constructor(t: TestContext, folder: string) {
-    this.#t = t
+  private constructor(folder: string) {
     this.folder = folder
   }
 
   static async open(t: TestContext): Promise<SpoolScene> {
     const { folder, remove } = await temporaryFolder()
-    t.after(remove)
-    return new SpoolScene(t, folder)
+    const scene = new SpoolScene(folder)
+    t.after(async () => {
+      // Who is open may still write.
+      for (const one of scene.#opened.reverse()) await one.close()
+      await remove()
+    })
+    return scene
   }
 
   async openSpool(options: Partial<EmbeddedLogOptions> = {}): Promise<Log> {
@@ -39,13 +43,13 @@ export class SpoolScene {
     const spool = await openEmbeddedLog(
       embeddedOptions(folder, { retentionDays: 0, write: true, ...options }),
     )
-    this.#t.after(() => spool.close())
+    this.#opened.push(spool)
     return spool
   }
 
   async openLog(): Promise<Log> {
     const log = await openEmbeddedLog(embeddedOptions(join(this.folder, 'log')))
-    this.#t.after(() => log.close())
+    this.#opened.push(log)
     return log
   }
 
@@ -66,7 +70,7 @@ export class SpoolScene {
       onLine: (line) => this.lines.push(line),
       ...options,
     })
-    this.#t.after(() => spooled.close())
+    this.#opened.push(spooled)
     return spooled
   }
 

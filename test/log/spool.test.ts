@@ -210,9 +210,9 @@ describe('a spool', () => {
     await until(() => spooled.trouble !== undefined)
     scene.door = 'open'
     await late
-    scene.door = 'refused'
     // Nothing waits in the spool, so nothing but a question can find out that the log is back.
     await until(() => spooled.trouble === undefined)
+    scene.door = 'refused'
     await assert.rejects(spooled.append([recordOf('lost')]), { code: 'spool_full' })
     scene.door = 'open'
     await until(() => spooled.trouble === undefined)

@@ -251,9 +251,8 @@ class EmbeddedLog implements Log {
       if (writer === undefined) continue
       if (partition.writer === undefined) adopted.push(writer)
       partitions.push(partition)
-      await writer
-        .rollIfOlder((await this.#isDone(writer)) ? Number.POSITIVE_INFINITY : before)
-        .catch(note)
+      const isDone = (await this.#isDone(writer).catch(note)) === true
+      await writer.rollIfOlder(isDone ? Number.POSITIVE_INFINITY : before).catch(note)
     }
     // A disk that is full lets nothing be sealed, but what is sealed already can still be freed.
     const freeing = freeSegments(this.#folder, partitions, this.#groups, this.#settings, now)
