@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { readFile, stat, utimes, writeFile } from 'node:fs/promises'
+import { readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -90,13 +90,16 @@ describe('processes that share an embedded log', () => {
       return records
     })()
     const writers = ['a', 'b'].map((name) =>
-      startWriter(t, [scene.folder, 'steady', name, String(count), '20', String(64 * 1024)]),
+      startWriter(t, [scene.folder, 'together', name, String(count), '20', String(64 * 1024)]),
     )
+    // Or one could have ended before the other began, which then takes over.
+    for (const writer of writers) await writer.printed(1)
+    await writeFile(`${scene.folder}.begin`, '')
+    t.after(() => rm(`${scene.folder}.begin`))
     await Promise.all(writers.map((writer) => writer.ended()))
-    const acknowledged = writers.flatMap(({ lines }) => lines)
+    const acknowledged = writers.flatMap(({ lines }) => lines.slice(1))
     assert.equal(acknowledged.length, 2 * count)
     assert.deepEqual(faultsOf(acknowledged, await reading), [])
-    // This process may have taken over from one that had ended already, but never from a living one.
     assert.deepEqual(
       (await log.partitions()).map(({ first, next }) => next - first),
       [count, count],

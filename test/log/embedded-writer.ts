@@ -1,4 +1,5 @@
-import { writeSync } from 'node:fs'
+import { existsSync, writeSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { openEmbeddedLog } from '../../src/log/embedded/embedded.ts'
 import { embeddedOptions } from './embedded-scene.ts'
 import { recordOf } from './log.suite.ts'
@@ -7,6 +8,7 @@ import { recordOf } from './log.suite.ts'
  * A process for tests: appends records whose texts begin with `name`, `inFlight` at a time, and
  * prints the text of each when it is acknowledged. Modes:
  * - `steady`: appends `count` records, then closes the log; 0 means for ever.
+ * - `together`: as steady, once it has the partition, has printed a line and finds `<folder>.begin`.
  * - `early`: prints before it is acknowledged, and dies: what a test of losses must notice.
  * - `unsynced`: as steady, with syncs off.
  * - `hold`: takes the partition, prints once, and stays.
@@ -53,6 +55,10 @@ if (mode === 'hold') {
   }
   process.kill(process.pid, 'SIGKILL')
 } else {
+  if (mode === 'together') {
+    print('ready')
+    while (!existsSync(`${folder}.begin`)) await sleep(5)
+  }
   await Promise.all(Array.from({ length: Number(inFlight) }, lane))
   await log.close()
 }

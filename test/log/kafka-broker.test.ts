@@ -14,9 +14,11 @@ import { readAll, recordOf, textsOf } from './log.suite.ts'
 
 async function ownKafka(t: TestContext, options: Partial<KafkaOptions> = {}): Promise<Kafka> {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-kafka-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
   const kafka = await startKafka({ folder, ...options })
-  t.after(() => kafka.kill())
+  t.after(async () => {
+    await kafka.kill()
+    await rm(folder, { recursive: true, force: true })
+  })
   return kafka
 }
 

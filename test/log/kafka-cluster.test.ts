@@ -12,9 +12,11 @@ import { readAll, recordOf, textsOf } from './log.suite.ts'
 
 test('three brokers: the leader’s death loses nothing, with two dead nothing is promised', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-kafka-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
   const kafka = await startKafka({ folder, brokers: 3 })
-  t.after(() => kafka.kill())
+  t.after(async () => {
+    await kafka.kill()
+    await rm(folder, { recursive: true, force: true })
+  })
   const connection = { brokers: kafka.address.split(','), timeoutMs: 8_000 }
   const options = {
     ...kafkaOptions(kafka.address, 'clicks'),

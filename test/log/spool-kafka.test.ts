@@ -15,9 +15,11 @@ import { until } from './spool-scene.ts'
 /** A collector, as its users run it, before a real broker that is stopped, killed and started again. */
 
 const folder = await mkdtemp(join(tmpdir(), 'millrace-spool-kafka-'))
-after(() => rm(folder, { recursive: true, force: true }))
 const kafka = await startKafka({ folder: join(folder, 'kafka') })
-after(() => kafka.kill())
+after(async () => {
+  await kafka.kill()
+  await rm(folder, { recursive: true, force: true })
+})
 
 async function paused<T>(work: () => Promise<T>): Promise<T> {
   for (const broker of kafka.brokers) broker.pause()

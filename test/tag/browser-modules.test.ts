@@ -72,6 +72,11 @@ describe('modules in a real browser', () => {
     return site.events.slice(from)
   }
 
+  /** Resolves when `page` has heard the answers to what it sent: an event arrives before that. */
+  function committed(page: Page): Promise<void> {
+    return page.evaluate(() => new Promise<void>((done) => divolte.whenCommitted(done)))
+  }
+
   /** What is kept in the browser, the names of cookies among it. */
   async function kept(page: Page): Promise<readonly string[]> {
     const stored = () => [...Object.keys(localStorage), ...Object.keys(sessionStorage)]
@@ -171,6 +176,7 @@ describe('modules in a real browser', () => {
     assert.deepEqual(events.map((event) => event['n']).join(''), 'tffff')
     assert.equal(new Set(events.map((event) => event['p'])).size, 1)
     assert.ok(Number.parseInt(events[0]?.['c'] ?? '', 36) < grantedAt)
+    await committed(page)
     assert.deepEqual(await kept(page), ['_dvp', '_dvs'])
     assert.ok(events.every((event) => event['checksum'] === 'true'))
   })
@@ -189,6 +195,7 @@ describe('modules in a real browser', () => {
     })
     const [granted] = await arrived(from, 1)
     assert.equal(granted?.['t'], 'granted')
+    await committed(page)
     assert.deepEqual(await kept(page), ['_dvp', '_dvs'])
     await page.evaluate(() => {
       localStorage.setItem(`_dvq ${location.origin}/csc-event 0:gone`, '0\ng=1&c=kf12ot8g')
@@ -210,7 +217,7 @@ describe('modules in a real browser', () => {
       divolte.signal('event')
     })
     const events = await arrived(from, 2)
-    await page.evaluate(() => new Promise<void>((done) => divolte.whenCommitted(done)))
+    await committed(page)
     for (const event of events) {
       assert.deepEqual(
         ['p', 's', 'n', 'f'].filter((name) => name in event),
