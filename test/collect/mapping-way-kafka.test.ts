@@ -6,6 +6,7 @@ import type { EventsAnswer } from '../../src/api/answer.ts'
 import type { LogRecord } from '../../src/log/log.ts'
 import { optionsBelow, startMillrace, temporaryFolder, untilStored } from '../fault/process.ts'
 import { openTestLog } from '../log/kafka-scene.ts'
+import { startRegistryServer } from '../log/registry-server.ts'
 import { sharedKafka } from '../services.ts'
 import { type Order, orderSchema, writeMappedConfig } from './mapping-scene.ts'
 
@@ -33,7 +34,19 @@ function ordersOf(records: readonly LogRecord[]): Order[] {
   return records.map(({ value }) => ({ ...(type.fromBuffer(value as Buffer) as Order) }))
 }
 
-test('a mapped event is exactly its record in Kafka, a row in the store, and a copy on its other topic', async () => {
+interface Scene {
+  readonly running: Awaited<ReturnType<typeof startMillrace>>
+  readonly topic: string
+  readonly copies: string
+  /** Sends `buy` of item 0, `look` of item 1, and a `buy` of nothing, which cannot be mapped. */
+  send(clientTime: number): Promise<void>
+}
+
+/** A running Millrace with the mapping `orders`, and copies of all but `look`. */
+async function inScene(
+  env: Readonly<Record<string, string>>,
+  body: (scene: Scene) => Promise<void>,
+): Promise<void> {
   const folder = temporaryFolder()
   const topic = `mapped-${randomUUID()}`
   const copies = `${topic}.copies`
@@ -57,10 +70,10 @@ test('a mapped event is exactly its record in Kafka, a row in the store, and a c
       MILLRACE_KAFKA_ALLOW_SINGLE_REPLICA: 'true',
       // A start waits five seconds for a log with a spool; a busy machine makes topics more slowly.
       MILLRACE_SPOOL_ENABLED: 'false',
+      ...env,
     },
   })
-  try {
-    const clientTime = Date.now() - 1_000
+  const send = async (clientTime: number): Promise<void> => {
     const events = ['buy', 'look', 'buy'].map((eventType, index) => ({
       eventType,
       eventId: `${topic}-${index}`,
@@ -74,15 +87,30 @@ test('a mapped event is exactly its record in Kafka, a row in the store, and a c
     })
     assert.equal(response.status, 200)
     await untilStored(running)
-    const answer = await fetch(`${running.apiUrl}/api/events?last=1d&order=asc`)
-    const rows = ((await answer.json()) as EventsAnswer).events
-    assert.deepEqual(
-      rows.map(({ eventId, eventType, itemId }) => [eventId, eventType, itemId]).toSorted(),
-      [
-        [`${topic}-0`, 'buy', 'i0'],
-        [`${topic}-1`, 'look', 'i1'],
-      ],
-    )
+  }
+  try {
+    await body({ running, topic, copies, send })
+  } finally {
+    await running.stop()
+    folder.remove()
+  }
+}
+
+async function storedItems({ running }: Scene): Promise<readonly (readonly unknown[])[]> {
+  const answer = await fetch(`${running.apiUrl}/api/events?last=1d&order=asc`)
+  const { events } = (await answer.json()) as EventsAnswer
+  return events.map(({ eventId, eventType, itemId }) => [eventId, eventType, itemId]).toSorted()
+}
+
+test('a mapped event is exactly its record in Kafka, a row in the store, and a copy on its other topic', () =>
+  inScene({}, async (scene) => {
+    const { running, topic, copies } = scene
+    const clientTime = Date.now() - 1_000
+    await scene.send(clientTime)
+    assert.deepEqual(await storedItems(scene), [
+      [`${topic}-0`, 'buy', 'i0'],
+      [`${topic}-1`, 'look', 'i1'],
+    ])
     const records = await recordsOf(topic)
     assert.deepEqual(
       ordersOf(records).map(({ kind, item }) => [kind, item]),
@@ -107,8 +135,42 @@ test('a mapped event is exactly its record in Kafka, a row in the store, and a c
     assert.equal(rejected.length, 1)
     const letters = await fetch(`${running.apiUrl}/api/dead-letters`)
     assert.match(await letters.text(), /event_unmapped/)
+  }))
+
+test('with Confluent’s framing each record of a mapping names its schema by the id of the registry', async () => {
+  const registry = await startRegistryServer()
+  const env = {
+    MILLRACE_KAFKA_FRAMING: 'confluent',
+    MILLRACE_KAFKA_SCHEMA_REGISTRY_URL: registry.url,
+  }
+  try {
+    await inScene(env, async (scene) => {
+      const { topic, copies } = scene
+      await scene.send(Date.now() - 1_000)
+      assert.deepEqual(await storedItems(scene), [
+        [`${topic}-0`, 'buy', 'i0'],
+        [`${topic}-1`, 'look', 'i1'],
+      ])
+      for (const subject of [topic, copies]) {
+        assert.ok(registry.asked.includes(`POST /subjects/${subject}-value/versions`), subject)
+      }
+      const orders = [...(await recordsOf(topic)), ...(await recordsOf(copies))].map(
+        ({ value }) => {
+          const framed = value as Buffer
+          assert.equal(framed[0], 0)
+          const text = registry.schemas.get(framed.readUInt32BE(1))
+          const written = avro.Type.forSchema(JSON.parse(text ?? '') as never)
+          const { kind, item } = written.fromBuffer(framed.subarray(5)) as Order
+          return [kind, item]
+        },
+      )
+      assert.deepEqual(orders, [
+        ['buy', 'i0'],
+        ['look', 'i1'],
+        ['copy', `${topic}-0`],
+      ])
+    })
   } finally {
-    await running.stop()
-    folder.remove()
+    await registry.close()
   }
 })
