@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { CountsAnswer } from '../api/answer.ts'
 import { connectApi } from './client.ts'
 import { type CommonFlags, configOf, createCommand } from './options.ts'
-import { type QuestionFlags, queryOf, withQuestionFlags } from './question.ts'
+import { type QuestionFlags, queryOf, sayBehind, withQuestionFlags } from './question.ts'
 import { printable } from './terminal.ts'
 
 /** `millrace count`: events by day and event type. */
@@ -10,7 +10,9 @@ export function countCommand(): Command {
   const command = createCommand('count', 'Count events by day and event type')
   return withQuestionFlags(command).action(async (flags: CommonFlags & QuestionFlags) => {
     const api = await connectApi(await configOf(flags))
-    const { rows } = await api.json<CountsAnswer>(`/api/counts${queryOf(flags)}`)
+    const answer = await api.json<CountsAnswer>(`/api/counts${queryOf(flags)}`)
+    const { rows } = answer
+    sayBehind(answer)
     if (flags.json === true) {
       for (const row of rows) process.stdout.write(`${JSON.stringify(row)}\n`)
       return

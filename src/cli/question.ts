@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import type { DatedAnswer } from '../api/answer.ts'
 import { parseInteger } from './options.ts'
 
 /** Flags by which every question is narrowed; the API knows them by the same names. */
@@ -80,4 +81,10 @@ export function queryOf(flags: QuestionFlags, more: Readonly<Record<string, stri
   }
   const text = query.toString()
   return text === '' ? '' : `?${text}`
+}
+
+/** Says on stderr, where the answer may lack what was stored a moment ago, until when it has all. */
+export function sayBehind({ asOf }: DatedAnswer): void {
+  if (asOf === undefined) return
+  process.stderr.write(`counted as of ${asOf}; what was stored since is still being counted\n`)
 }

@@ -1,7 +1,14 @@
 import { Argument, type Command } from 'commander'
+import type { DatedAnswer } from '../api/answer.ts'
 import { connectApi } from './client.ts'
 import { type CommonFlags, configOf, createCommand } from './options.ts'
-import { type QuestionFlags, queryOf, withLimitFlag, withQuestionFlags } from './question.ts'
+import {
+  type QuestionFlags,
+  queryOf,
+  sayBehind,
+  withLimitFlag,
+  withQuestionFlags,
+} from './question.ts'
 import { printRows } from './table.ts'
 
 interface TopList {
@@ -20,6 +27,10 @@ const lists: Readonly<Record<string, TopList>> = {
 
 type TopRow = Readonly<Record<string, string | number>>
 
+interface TopAnswer extends DatedAnswer {
+  readonly rows: readonly TopRow[]
+}
+
 interface TopFlags extends CommonFlags, QuestionFlags {
   readonly by?: string
 }
@@ -37,11 +48,12 @@ export function topCommand(): Command {
       const { path, name } = lists[what] as TopList
       const api = await connectApi(await configOf(flags))
       const query = queryOf(flags, flags.by === undefined ? {} : { by: flags.by })
-      const { rows } = await api.json<{ readonly rows: readonly TopRow[] }>(`${path}${query}`)
+      const answer = await api.json<TopAnswer>(`${path}${query}`)
+      sayBehind(answer)
       const columns = ['count', name].map((title) => ({
         title,
         value: (row: TopRow) => row[title] ?? '',
       }))
-      await printRows(rows, columns, flags)
+      await printRows(answer.rows, columns, flags)
     })
 }

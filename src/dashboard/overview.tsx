@@ -14,6 +14,7 @@ import { FirstSteps } from './first-steps.tsx'
 import { formatCount, formatDay, formatShare, formatSpan } from './format.ts'
 import {
   BarTable,
+  BehindNote,
   Card,
   Nothing,
   ProblemNote,
@@ -118,6 +119,7 @@ function DaysCard({ route, go, health, counts, uniques, sessions, isBusy }: Days
           : `${formatDay(line.day)}${line.day === today ? ', so far' : ''}: ${formatMaybe(line[route.metric])}`}
       </p>
       <Chart days={days} values={values} onPoint={setPoint} />
+      <BehindNote answers={[counts, uniques]} />
       <details>
         <summary>Numbers by day</summary>
         <DaysTable lines={lines} today={today} />

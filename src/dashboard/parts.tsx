@@ -1,9 +1,9 @@
 import type { ComponentChildren } from 'preact'
 import { useEffect, useId, useState } from 'preact/hooks'
-import type { HealthAnswer } from '../api/answer.ts'
+import type { DatedAnswer, HealthAnswer } from '../api/answer.ts'
 import type { Problem } from './ask.ts'
 import type { Feed } from './feed.ts'
-import { formatCount, formatShare, isWebAddress } from './format.ts'
+import { formatCount, formatMoment, formatShare, isWebAddress } from './format.ts'
 import type { Route } from './route.ts'
 
 /**
@@ -61,6 +61,21 @@ export function ProblemNote(props: {
         Try again
       </button>
     </div>
+  )
+}
+
+/** Until when the numbers have everything, where one of the answers is behind. */
+export function BehindNote({ answers }: { answers: readonly (DatedAnswer | undefined)[] }) {
+  const [oldest] = answers
+    .map((answer) => answer?.asOf ?? '')
+    .filter(Boolean)
+    .toSorted()
+  if (oldest === undefined) return null
+  return (
+    <p class="soft" role="status">
+      Counted as of <time dateTime={oldest}>{formatMoment(oldest)}</time>; what was stored since is
+      still being counted.
+    </p>
   )
 }
 

@@ -13,6 +13,7 @@ import { formatCountry } from './format.ts'
 import {
   type BarRow,
   BarTable,
+  BehindNote,
   Card,
   Choice,
   MaybeLink,
@@ -48,6 +49,7 @@ export function Top({ route, go, changes }: ViewProps) {
           head="Item"
           followed={items}
           rowsOf={({ rows }) => rows.map(({ itemId, count }) => ({ name: itemId, count }))}
+          note={<BehindNote answers={[items.answer]} />}
           nothing="No event of this range has an item. The tag sends one in the parameter item_id: divolte.signal('preview', {item_id: 42})"
         />
         <TopCard
@@ -169,8 +171,9 @@ function TopCard<Answer>(props: {
   readonly rowsOf: (answer: Answer) => readonly BarRow[]
   readonly nothing: string
   readonly aside?: ComponentChildren
+  readonly note?: ComponentChildren
 }) {
-  const { title, head, followed, rowsOf, nothing, aside } = props
+  const { title, head, followed, rowsOf, nothing, aside, note } = props
   const { answer, problem, retry, isLoading } = followed
   const rows = answer && rowsOf(answer)
   // A list that is cut off does not know what it is a part of.
@@ -183,6 +186,7 @@ function TopCard<Answer>(props: {
       {rows !== undefined && rows.length > 0 && (
         <BarTable caption={title} heads={[head, 'Events']} rows={rows} whole={whole} />
       )}
+      {note}
     </Card>
   )
 }

@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'preact/hooks'
+import type { DatedAnswer } from '../api/answer.ts'
 import { ask, type Problem, problemOf } from './ask.ts'
 
 /** An answer that is kept up to date. */
@@ -16,6 +17,8 @@ const intervalMs = 1_000
 /** A question that takes long is asked less often: it may take this part of the server's time. */
 const timeShare = 1 / 10
 const intervalMaxMs = 10_000
+/** An answer that is behind catches up by itself, without an event that would say so. */
+const behindMs = 5_000
 const retryMinMs = 1_000
 const retryMaxMs = 5_000
 
@@ -69,8 +72,10 @@ async function follow<Answer>(
   while (!signal.aborted) {
     const begunAt = performance.now()
     let problem: Problem | undefined
+    let isBehind = false
     try {
-      const answer = await ask<Answer>(path, signal)
+      const answer = await ask<Answer & DatedAnswer>(path, signal)
+      isBehind = answer.asOf !== undefined
       if (signal.aborted) return
       show(answer, undefined)
       retryMs = retryMinMs
@@ -84,6 +89,8 @@ async function follow<Answer>(
     if (problem?.isPassing) {
       await Promise.race([pause(retryMs, signal), bell()])
       retryMs = Math.min(retryMs * 2, retryMaxMs)
+    } else if (isBehind) {
+      await Promise.race([pause(behindMs, signal), bell()])
     } else {
       await bell()
     }

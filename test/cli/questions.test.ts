@@ -79,6 +79,38 @@ test('the commands that count print tables, or JSON a line for each row', async 
   }
 })
 
+test('a command that counts says until when, where the store is behind', async (t) => {
+  const { api, store } = await sceneOf(t)
+  store.rows.push(rowOf(0, now, { itemId: '17' }))
+  const { counts, top, uniques } = store
+  Object.assign(store, {
+    counts: (...[range, filter, onBehind]: Parameters<typeof counts>) => {
+      onBehind?.(now - 60_000)
+      return counts.call(store, range, filter)
+    },
+    uniques: (...[range, filter, onBehind]: Parameters<typeof uniques>) => {
+      onBehind?.(now - 60_000)
+      return uniques.call(store, range, filter)
+    },
+    top: (...[what, range, filter, limit, onBehind]: Parameters<typeof top>) => {
+      onBehind?.(now - 60_000)
+      return top.call(store, what, range, filter, limit)
+    },
+  })
+  const commands = [['count'], ['uniques'], ['top', 'items', '--json'], ['sessions']]
+  const results = await runSeveral(api.url, commands)
+  const said = results.map(({ code, stderr }) => [code, stderr])
+  const behind =
+    'counted as of 2026-03-10T15:29:00.000Z; what was stored since is still being counted\n'
+  assert.deepEqual(said, [
+    [0, behind],
+    [0, behind],
+    [0, behind],
+    [0, ''],
+  ])
+  assert.equal(results[2]?.stdout, '{"itemId":"17","count":1}\n')
+})
+
 test('a question that cannot be asked says why; one without an answer says so', async (t) => {
   const { api } = await sceneOf(t)
   const cases: readonly [args: string[], code: number, words: RegExp][] = [

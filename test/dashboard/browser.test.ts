@@ -175,6 +175,25 @@ describe('the dashboard in a browser', () => {
     assert.equal(await page.getByText('Too busy').count(), 0)
   })
 
+  it('says until when the numbers are counted, and asks again until they are whole', async (t) => {
+    const stage = await stageOf(t, { rows: [rowOf(0, clock())] })
+    const { page } = await visit(t, `${stage.api.url}/#/live`)
+    let asked = 0
+    await page.route('**/api/counts?*', async (route) => {
+      const response = await route.fetch()
+      const asOf = asked++ === 0 ? { asOf: '2026-03-10T12:00:00.000Z' } : {}
+      await route.fulfill({ response, json: { ...(await response.json()), ...asOf } })
+    })
+    await page.getByRole('link', { name: 'Overview' }).click()
+    const note = page.getByText('what was stored since is still being counted')
+    await note.waitFor()
+    assert.match((await note.textContent()) ?? '', /^Counted as of .*2026/)
+    // Without an event that would say that something has changed.
+    await note.waitFor({ state: 'detached' })
+    await metric(page, 'Events').getByText('1', { exact: true }).waitFor()
+    assert.equal(asked, 2)
+  })
+
   it('counts the parties of a funnel whose steps are chosen', async (t) => {
     const types = ['pageView', 'addToBasket', 'purchase', 'a<b>&"c']
     const stage = await stageOf(t, {
