@@ -6,8 +6,7 @@
 const { argv, stdout, stderr } = process
 const [program = '', script = '', commands = '[]'] = argv
 // Each command ends its process a moment after its work is done; here others still have theirs.
-const { exit } = process
-process.exit = (() => {}) as typeof exit
+process.exit = (() => {}) as typeof process.exit
 for (const [n, args] of (JSON.parse(commands) as string[][]).entries()) {
   process.argv = [program, script, ...args]
   process.exitCode = 0
