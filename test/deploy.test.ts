@@ -262,7 +262,11 @@ test('the proxy lets through what the collector allows, and hides what it shows 
   const [, read = 0] = /proxy_read_timeout (\d+)s/.exec(nginx) ?? []
   assert.ok(Number(read) * 1_000 > kafka.timeoutMs)
   const open = [...nginx.matchAll(/location = (\S+)/g)].map(([, path]) => path)
-  assert.deepEqual(open, [`/${tag.name}`, `/${tag.eventSuffix}`, '/events', '/ping'])
+  const paths = ['/events', '/ping', '/recommendations']
+  assert.deepEqual(open, [`/${tag.name}`, `/${tag.eventSuffix}`, ...paths])
+  // Without it an API on loopback would take whoever comes by the proxy for its owner.
+  const [, api = ''] = nginx.split('server_name millrace.example.com')
+  assert.match(api, /proxy_set_header X-Forwarded-For /)
 })
 
 test('every metric that docs/operate.md says to alarm on exists', () => {

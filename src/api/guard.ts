@@ -1,12 +1,14 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { MillraceError } from '../event/error.ts'
+import { isForwarded } from '../lib/forwarding.ts'
 
 /**
  * Who may ask. Events are people's behaviour, so an API on loopback is guarded too: any page that
  * its owner visits can make the browser send requests here. In this order: the Host must be one of
  * ours (a name that an attacker points at this address is not: DNS rebinding), the Origin and
- * Sec-Fetch-Site must not be another site's, and there must be a token where one is asked for.
+ * Sec-Fetch-Site must not be another site's, and there must be a token where one is asked for: also
+ * on loopback, when a proxy has passed the request on.
  */
 
 export interface GuardOptions {
@@ -20,7 +22,7 @@ export interface GuardOptions {
 export interface Guard {
   /**
    * Checks where a request comes from and says whether it carries a token.
-   * @throws MillraceError `host_refused`, `api_origin_refused`
+   * @throws MillraceError `host_refused`, `api_origin_refused`, `proxy_refused`
    */
   readonly admit: (request: IncomingMessage) => Admission
   /** Whether `text` is the token that opens the API to people. */
@@ -60,6 +62,10 @@ export function createGuard(options: GuardOptions): Guard {
     isToken,
     admit(request) {
       checkHost(request, options, allowed)
+      // Everybody who reaches the proxy would be the owner.
+      if (options.token === undefined && isForwarded(request.headers)) {
+        throw new MillraceError('proxy_refused')
+      }
       const isOwnPage = checkOrigin(request, options, allowed)
       const bearer = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1]
       const hasToken = bearer !== undefined && (isToken(bearer) || same(bearer, options.runToken))

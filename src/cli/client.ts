@@ -107,10 +107,12 @@ async function* readLines(response: Promise<Response>): AsyncIterable<string> {
   const { body } = await response
   if (body === null) return
   let rest = ''
-  for await (const chunk of body.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + chunk).split('\n')
+  const decoder = new TextDecoder()
+  for await (const bytes of readBytes(body)) {
+    const lines = (rest + decoder.decode(bytes, { stream: true })).split('\n')
     rest = lines.pop() ?? ''
     for (const line of lines) if (line !== '') yield line
   }
+  rest += decoder.decode()
   if (rest !== '') yield rest
 }

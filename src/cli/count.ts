@@ -3,7 +3,7 @@ import type { CountsAnswer } from '../api/answer.ts'
 import { connectApi } from './client.ts'
 import { type CommonFlags, configOf, createCommand } from './options.ts'
 import { type QuestionFlags, queryOf, sayBehind, withQuestionFlags } from './question.ts'
-import { printable } from './terminal.ts'
+import { jsonLine, printable } from './terminal.ts'
 
 /** `millrace count`: events by day and event type. */
 export function countCommand(): Command {
@@ -14,7 +14,7 @@ export function countCommand(): Command {
     const { rows } = answer
     sayBehind(answer)
     if (flags.json === true) {
-      for (const row of rows) process.stdout.write(`${JSON.stringify(row)}\n`)
+      for (const row of rows) process.stdout.write(jsonLine(row))
       return
     }
     const total = rows.reduce((sum, { count }) => sum + count, 0)

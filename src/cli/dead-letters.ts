@@ -3,7 +3,7 @@ import type { DeadLettersAnswer, DeadLettersReplayAnswer, PositionAnswer } from 
 import { MillraceError } from '../event/error.ts'
 import { type ApiClient, connectApi } from './client.ts'
 import { type CommonFlags, configOf, createCommand, parseInteger } from './options.ts'
-import { printable, printOut } from './terminal.ts'
+import { jsonLine, printable, printOut } from './terminal.ts'
 
 interface ListFlags extends CommonFlags {
   readonly limit: number
@@ -43,10 +43,9 @@ function listCommand(): Command {
         const state = letter.replayedAt !== null ? 'replayed' : letter.replayable ? 'open' : 'final'
         const line =
           flags.json === true
-            ? JSON.stringify(letter)
-            : `${letter.receivedAt}  ${place}  ${state}  ${letter.code}: ${letter.message}`
-        if (!(await printOut(`${line.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd')}\n`)))
-          return
+            ? jsonLine(letter)
+            : `${printable(`${letter.receivedAt}  ${place}  ${state}  ${letter.code}: ${letter.message}`)}\n`
+        if (!(await printOut(line))) return
       }
     })
 }
@@ -71,7 +70,7 @@ function replayCommand(): Command {
       })
       process.stdout.write(`${answer.replayed} replayed, ${answer.failures.length} refused again\n`)
       for (const { position, error } of answer.failures) {
-        process.stdout.write(`  ${placeOf(position)}  ${error.code}: ${error.message}\n`)
+        process.stdout.write(`  ${placeOf(position)}  ${error.code}: ${printable(error.message)}\n`)
       }
       if (answer.failures.length > 0) process.exitCode = 1
     })
@@ -83,8 +82,8 @@ async function positionsOf(api: ApiClient, places: readonly string[]): Promise<P
   const found: PositionAnswer[] = []
   let after: string | null = ''
   while (after !== null && wanted.size > 0) {
-    const query = new URLSearchParams({ limit: '1000', ...(after === '' ? {} : { after }) })
-    const page: DeadLettersAnswer = await api.json(`/api/dead-letters?${query}`)
+    const query = after === '' ? '' : `?${new URLSearchParams({ after })}`
+    const page: DeadLettersAnswer = await api.json(`/api/dead-letters${query}`)
     for (const { position } of page.deadLetters) {
       if (wanted.delete(placeOf(position))) found.push(position)
     }

@@ -4,8 +4,16 @@ import { type Finding, fine, warning } from './doctor-finding.ts'
 
 /** Settings that are valid and may still not be meant. */
 export function* checkSettings({ collect, api, log, store }: Config): Generator<Finding> {
-  if (isLoopbackHost(api.host)) yield fine('API host', `${api.host}: this machine only`)
-  else {
+  const names = api.allowedHosts.filter((name) => !isLoopbackHost(name.replace(/:\d+$/, '')))
+  if (isLoopbackHost(api.host) && api.token === undefined && names.length > 0) {
+    yield warning(
+      'API host',
+      `${api.host} is for this machine, and yet is to be asked as ${names.join(', ')}, without a token`,
+      'Set MILLRACE_API_TOKEN: what a proxy passes on is refused without',
+    )
+  } else if (isLoopbackHost(api.host)) {
+    yield fine('API host', `${api.host}: this machine only`)
+  } else {
     yield warning(
       'API host',
       `${api.host} can be reached from other machines, with a token, over plain HTTP`,

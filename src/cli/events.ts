@@ -1,9 +1,10 @@
 import type { Command } from 'commander'
 import type { EventAnswer } from '../api/answer.ts'
+import { MillraceError } from '../event/error.ts'
 import { connectApi } from './client.ts'
 import { type CommonFlags, configOf, createCommand } from './options.ts'
 import { type QuestionFlags, queryOf, withLimitFlag, withQuestionFlags } from './question.ts'
-import { printOut } from './terminal.ts'
+import { printable, printableJson, printOut } from './terminal.ts'
 
 interface EventsFlags extends CommonFlags, QuestionFlags {
   readonly follow?: boolean
@@ -23,7 +24,8 @@ export function eventsCommand(): Command {
       let printed = 0
       for await (const line of lines) {
         printed++
-        const text = flags.json === true ? line : describeEvent(JSON.parse(line) as EventAnswer)
+        const text =
+          flags.json === true ? printableJson(line) : describeEvent(JSON.parse(line) as EventAnswer)
         if (!(await printOut(`${text}\n`))) return
       }
       if (printed === 0) process.stderr.write(`no events${noEventsHint(flags)}\n`)
@@ -46,11 +48,16 @@ async function* follow(api: Api, flags: EventsFlags): AsyncIterable<string> {
   const { party, session, eventType, item, country, device, bots, limit } = flags
   const query = queryOf(dropUndefined({ party, session, eventType, item, country, device, bots }))
   let left = limit ?? Number.POSITIVE_INFINITY
+  let isDropped = false
   for await (const line of api.lines(`/api/live${query}`)) {
+    if (line.startsWith('event:')) isDropped = line.slice(6).trim() === 'dropped'
     if (!line.startsWith('data:')) continue
-    yield line.slice(5).trim()
+    const text = line.slice(5).trim()
+    if (isDropped) throw new MillraceError('live_dropped', String(JSON.parse(text).missed))
+    yield text
     if (--left <= 0) return
   }
+  throw new MillraceError('api_unreachable', 'it has ended the stream')
 }
 
 function dropUndefined(flags: Record<string, string | undefined>): QuestionFlags {
@@ -70,5 +77,5 @@ function describeEvent(event: EventAnswer): string {
     bot === null ? '' : `bot=${bot}`,
   ]
   const line = parts.filter((part) => part !== '').join('  ')
-  return line.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd')
+  return printable(line)
 }

@@ -1,4 +1,4 @@
-import { printable, printOut } from './terminal.ts'
+import { jsonLine, printable, printOut } from './terminal.ts'
 
 /** One column of a printed table. */
 export interface TableColumn<Row> {
@@ -14,7 +14,7 @@ export async function printRows<Row extends object>(
   { json }: { readonly json?: boolean },
 ): Promise<void> {
   if (json === true) {
-    await printOut(rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+    await printOut(rows.map(jsonLine).join(''))
     return
   }
   if (rows.length === 0) {

@@ -7,9 +7,9 @@ export function printError(thrown: unknown): void {
   if (error instanceof MillraceError) {
     // The API's description is no help to whoever has typed an option.
     const hint = error.code === 'question_invalid' ? optionHint : error.hint
-    process.stderr.write(`millrace: ${error.message}\n  ${hint} [${error.code}]\n`)
+    process.stderr.write(`millrace: ${printableLines(error.message)}\n  ${hint} [${error.code}]\n`)
   } else {
-    process.stderr.write(`millrace: ${error.stack ?? error.message}\n`)
+    process.stderr.write(`millrace: ${printableLines(error.stack ?? error.message)}\n`)
   }
 }
 
@@ -20,9 +20,9 @@ export function quantity(count: number, noun: string): string {
   return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`
 }
 
-/** A line for the operator of a running process. */
+/** A line for the operator of a running process; further lines of the text are set in. */
 export function logLine(text: string): void {
-  process.stderr.write(`${new Date().toISOString()} ${text}\n`)
+  process.stderr.write(`${new Date().toISOString()} ${printableLines(text)}\n`)
 }
 
 /** Progress of long work: redrawn in place on a terminal, a line every few seconds elsewhere. */
@@ -79,4 +79,19 @@ export async function printOut(text: string | Uint8Array): Promise<boolean> {
 /** A text that comes from visitors or files: a terminal must not obey it. */
 export function printable(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd')
+}
+
+/** Likewise for several lines: none of them looks like one of ours. */
+function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n  ')
+}
+
+/** A value as a line of JSON. */
+export function jsonLine(value: unknown): string {
+  return `${printableJson(JSON.stringify(value))}\n`
+}
+
+/** JSON with its C1 controls, which a terminal may obey, escaped as it has C0 ones. */
+export function printableJson(text: string): string {
+  return text.replace(/[\u007f-\u009f]/g, (one) => `\\u00${one.charCodeAt(0).toString(16)}`)
 }

@@ -109,11 +109,24 @@ export function keepRequest(
   }
 }
 
-/** The request of a dead letter, or undefined when it is an event of another source. */
+/**
+ * The request of a dead letter, or undefined when it is an event of another source: whoever sends
+ * those may let them begin as `keepRequest` does.
+ */
 export function keptRequest(text: string): DivolteJsonRequest | undefined {
   if (!text.startsWith('{"divolteJson":')) return
-  const { divolteJson, partyId = null } = JSON.parse(text)
-  return { partyId, body: divolteJson }
+  const { divolteJson, partyId = null } = (readJson(text) ?? {}) as Record<string, unknown>
+  const isOurs =
+    typeof divolteJson === 'string' && (partyId === null || typeof partyId === 'string')
+  return isOurs ? { partyId, body: divolteJson } : undefined
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return
+  }
 }
 
 function readParty(text: string | null, textMax: number): PartyId {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
+import { isForwarded } from '../lib/forwarding.ts'
 import { normaliseAddress } from './address.ts'
 import type { HeaderList } from './answer.ts'
 
@@ -51,8 +52,6 @@ export function escapeHtml(text: string): string {
   return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`)
 }
 
-const forwardingHeaders = ['x-forwarded-for', 'forwarded', 'x-real-ip', 'via']
-
 /**
  * True for a request that this machine made of itself: from a loopback peer, under a loopback name
  * (another name could be a page elsewhere that rebinds its DNS), and not passed on by a proxy.
@@ -60,7 +59,7 @@ const forwardingHeaders = ['x-forwarded-for', 'forwarded', 'x-real-ip', 'via']
 export function isFromThisMachine(request: IncomingMessage): boolean {
   const peer = normaliseAddress(request.socket.remoteAddress ?? '') ?? ''
   if (peer !== '::1' && !peer.startsWith('127.')) return false
-  if (forwardingHeaders.some((name) => request.headers[name] !== undefined)) return false
+  if (isForwarded(request.headers)) return false
   return loopbackHost.test(request.headers.host ?? '')
 }
 

@@ -1,7 +1,8 @@
 import { encodeEvent } from '../event/encode.ts'
-import { MillraceError } from '../event/error.ts'
+import { isMillraceError, MillraceError } from '../event/error.ts'
 import type { Event, Rejection } from '../event/event.ts'
 import { eventRecordSchema } from '../event/record.ts'
+import { toError } from '../lib/assert.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { AppendRecord, Log, LogRecord, Offset } from '../log/log.ts'
 import type { DeadLetter, Position, Store } from '../store/store.ts'
@@ -45,8 +46,11 @@ export async function replayDeadLetters(
       await replayDeadLetter(letter, replay)
       replayed++
     } catch (thrown) {
-      if (!(thrown instanceof MillraceError)) throw thrown
-      failures.push({ position, error: thrown.toJSON() })
+      // Whatever it is, the letters behind this one are not to wait for it.
+      const error = isMillraceError(thrown)
+        ? thrown
+        : new MillraceError('internal', toError(thrown).message, { cause: thrown })
+      failures.push({ position, error: error.toJSON() })
     }
   }
   return { replayed, failures }

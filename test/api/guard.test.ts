@@ -73,6 +73,26 @@ describe('the Host of a request', () => {
     }
   })
 
+  it('of a request that a proxy has passed on is served with a token only', async (t) => {
+    const open = await sceneOf(t, { allowedHosts: ['stats.example'] })
+    const closed = await sceneOf(t, { token, allowedHosts: ['stats.example'] })
+    const forwarding = [
+      { 'x-forwarded-for': '203.0.113.7' },
+      { forwarded: 'for=203.0.113.7' },
+      { 'x-real-ip': '203.0.113.7' },
+      { via: '1.1 proxy' },
+    ]
+    for (const forwarded of forwarding) {
+      for (const headers of [forwarded, { ...forwarded, host: 'stats.example' }]) {
+        assert.equal(await codeOf(open, '/api/health', headers), 'proxy_refused')
+        assert.equal(await codeOf(open, '/', headers), 'proxy_refused')
+        assert.equal(await codeOf(closed, '/api/events', headers), 'unauthorized')
+        assert.equal(await codeOf(closed, '/api/events', { ...headers, ...bearer(token) }), 200)
+      }
+    }
+    assert.equal(await codeOf(open, '/api/health', { host: 'stats.example' }), 200)
+  })
+
   it('is checked before the token', async (t) => {
     const scene = await sceneOf(t, { token })
     const headers = { host: 'evil.example', ...bearer(token) }
@@ -245,7 +265,7 @@ describe('a login', () => {
     assert.equal(await codeOf(scene, '/api/events', { cookie: second.cookie }), 'unauthorized')
   })
 
-  it('with a wrong token fails, and too many failures make everybody at the address wait', async (t) => {
+  it('with a wrong token fails, and too many failures make all at the address wait who do not have it', async (t) => {
     let time = now
     const scene = await sceneOf(t, { token }, { clock: () => time })
     const attempt = (body: string, accept = 'text/html') =>
@@ -256,13 +276,15 @@ describe('a login', () => {
     assert.ok(!wrong.text.includes('<script>'))
     assert.equal((await attempt('', 'application/json')).json.error.code, 'unauthorized')
     for (let n = 0; n < 8; n++) await attempt('token=x')
-    const limited = await attempt(`token=${token}`)
+    const limited = await attempt('token=x')
     assert.equal(limited.status, 429)
     assert.equal(limited.headers['retry-after'], '60')
     assert.equal((await attempt('', 'application/json')).json.error.code, 'login_limited')
     assert.equal(await codeOf(scene, '/api/events', bearer(token)), 200)
-    time += minuteMs
+    // Behind a proxy all have one address: its owner is not to be kept out by others.
     assert.equal((await attempt(`token=${token}`)).status, 303)
+    time += minuteMs
+    assert.equal((await attempt('token=x')).status, 401)
   })
 
   it('is not taken from a foreign page, nor with a body of another kind', async (t) => {

@@ -130,5 +130,14 @@ describe('the doctor', () => {
       'allowed origins ok',
       'retention warn',
     ])
+    const named = (token?: string) =>
+      [
+        ...checkSettings(
+          parseConfig({ api: { token, allowedHosts: ['localhost', 'stats.example:443'] } }),
+        ),
+      ].find(({ check }) => check === 'API host')
+    assert.equal(named()?.level, 'warn')
+    assert.match(named()?.text ?? '', /stats\.example:443/)
+    assert.equal(named('x'.repeat(32))?.level, 'ok')
   })
 })

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
 import { formatTable } from '../../src/cli/table.ts'
 import type { PartyId } from '../../src/event/identifier.ts'
@@ -131,6 +133,52 @@ test('a question that cannot be asked says why; one without an answer says so', 
     assert.equal(stdout, '')
     assert.match(stderr, words)
   }
+})
+
+/** A server whose live stream is these lines and then its end, or one that answers JSON. */
+async function serverOf(t: TestContext, answer: string | object): Promise<string> {
+  const server = createServer((_request, response) => {
+    if (typeof answer === 'string') {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).end(answer)
+    } else response.writeHead(200).end(JSON.stringify(answer))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+test('events --follow says so when the stream drops events, or ends', async (t) => {
+  const event = { eventTime: '2026-03-10T12:00:00.000Z', eventType: 'e\u009b2J', partyId: 'p' }
+  const lines = `data: ${JSON.stringify({ ...event, itemId: null, location: null, remoteAddress: '', bot: null })}\n\n`
+  const dropped = await serverOf(t, `${lines}event: dropped\ndata: {"missed":7}\n\n`)
+  const [seen, json] = await runSeveral(dropped, [
+    ['events', '--follow'],
+    ['events', '--follow', '--json'],
+  ])
+  assert.equal(seen?.stdout, '2026-03-10T12:00:00.000Z  e\ufffd2J  p\n')
+  assert.equal(json?.stdout.trim().split('\n').length, 1)
+  // What a terminal would obey is escaped, and the same to who reads it as JSON.
+  assert.match(json?.stdout ?? '', /"e\\u009b2J"/)
+  assert.equal(JSON.parse(json?.stdout ?? '').eventType, event.eventType)
+  for (const result of [seen, json]) {
+    assert.equal(result?.code, 1)
+    assert.match(result?.stderr ?? '', /7 events are not in it[\s\S]*\[live_dropped\]/)
+  }
+  const [ended] = await runSeveral(await serverOf(t, lines), [['events', '--follow']])
+  assert.equal(ended?.code, 1)
+  assert.match(ended?.stderr ?? '', /has ended the stream[\s\S]*\[api_unreachable\]/)
+})
+
+test('what dead letters say when they are refused again is not obeyed by a terminal', async (t) => {
+  const error = { code: 'event_invalid', message: 'a \u001b]52;c;x\u0007 b', hint: '' }
+  const failures = [{ position: { topic: 'rejected', partition: 0, offset: 1 }, error }]
+  const url = await serverOf(t, { replayed: 0, failures })
+  const [result] = await runSeveral(url, [['dead-letters', 'replay', '--all']])
+  assert.equal(result?.code, 1)
+  assert.equal(
+    result?.stdout,
+    '0 replayed, 1 refused again\n  rejected/0/1  event_invalid: a \ufffd]52;c;x\ufffd b\n',
+  )
 })
 
 test('a table has its numbers to the right and its texts to the left', () => {

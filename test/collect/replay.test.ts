@@ -65,6 +65,25 @@ describe('eventOfRejection', () => {
     assert.equal(first.clockSource, 'collector')
   })
 
+  test('takes what only begins as a request to a JSON source does for what it is', async (t) => {
+    const scene = await openScene(t)
+    const bodies = [
+      '{"divolteJson":',
+      '{"divolteJson":"{}","partyId":{"length":3}}',
+      '{"divolteJson":1}',
+    ]
+    for (const body of bodies) await scene.post(body)
+    const rejections = await scene.storedRejections()
+    assert.equal(rejections.length, bodies.length)
+    for (const rejection of rejections) {
+      const code = rejection.code
+      assert.throws(
+        () => eventOfRejection(rejection, position, loose),
+        (thrown) => isMillraceError(thrown) && thrown.code === code,
+      )
+    }
+  })
+
   test('says why it cannot: still refused, cut, or not one event', () => {
     const rejection: Rejection = {
       receivedAt: 0,
