@@ -6,8 +6,10 @@ import { type Comparison, compareStores } from '../consume/compare.ts'
 import { openConsumer } from '../consume/consume.ts'
 import { isCaughtUp } from '../consume/erase.ts'
 import {
+  eraseCopied,
   type Migrated,
   type MigrateOptions,
+  type MigrateParts,
   migrateDays,
   migrateDeadLetters,
   migratePositions,
@@ -16,8 +18,7 @@ import {
 import { MillraceError } from '../event/error.ts'
 import { importTopic } from '../import/identity.ts'
 import { systemClock } from '../lib/clock.ts'
-import type { HistorySource } from '../store/history.ts'
-import type { Store } from '../store/store.ts'
+import type { Row, Store } from '../store/store.ts'
 import {
   historyTargets,
   type Logs,
@@ -74,9 +75,11 @@ async function migrate(
   }
   const source = await openEmbeddedHistory(embedded)
   lifecycle.onStop('embedded store', () => source.close())
-  const oldLogs = await openLogs(embedded)
-  lifecycle.onStop('embedded log', () => oldLogs.close())
-  await storeRest(embedded, oldLogs, source, options.signal)
+  // Then there is no other log to take leave of: the new store reads on where the old one stood.
+  const isSameLog = await isKnownLog(config, source)
+  const oldLogs = await openLogs(isSameLog ? config : embedded)
+  lifecycle.onStop('log', () => oldLogs.close())
+  if (!isSameLog) await storeRest(embedded, oldLogs, source, options.signal)
 
   await prepareStore(config)
   const heir = await openHistoryTarget(config)
@@ -90,12 +93,12 @@ async function migrate(
   const migrated = await migrateDays(parts, { ...options, onProgress: bar.update })
   bar.end()
   const { letters, schemas } = await migrateDeadLetters(parts, options)
-  const comparison = await compare(source, target)
+  const comparison = await compareAndMend(parts, options)
   await printComparison(comparison)
   checkComparison(comparison)
-  await refuseLate(oldLogs, source)
+  if (!isSameLog) await refuseLate(oldLogs, source)
   await migratePositions(parts, ['events', 'rejected', importTopic])
-  await introduceLogs(config, oldLogs, target, schemas)
+  if (!isSameLog) await introduceLogs(config, oldLogs, target, schemas)
   printSummary(migrated, letters, comparison)
 }
 
@@ -106,6 +109,17 @@ function embeddedOf({ ...config }: Config): Config {
     log: { ...config.log, backend: 'embedded' },
     store: { ...config.store, backend: 'embedded' },
     consume: { ...config.consume, recordSchema: 'event', rowOf: undefined },
+  }
+}
+
+/** Whether the store is filled from the configured log already, which then is in Kafka. */
+async function isKnownLog(config: Config, store: Store): Promise<boolean> {
+  if (config.log.backend === 'embedded') return false
+  const logs = await openLogs(config)
+  try {
+    return (await store.logs(logs.events.topic)).includes(logs.events.identity)
+  } finally {
+    await logs.close()
   }
 }
 
@@ -177,10 +191,28 @@ async function introduceLogs(
   }
 }
 
-async function compare(source: Store & HistorySource, target: Store): Promise<Comparison> {
+/** Compares; after an earlier run the old installation may have erased parties and stored events. */
+async function compareAndMend(parts: MigrateParts, options: MigrateOptions): Promise<Comparison> {
+  const parties = new Set<string>()
+  const hasErased = (await parts.source.erasures()).length > 0
+  const comparison = await compare(parts, ({ partyId }) => {
+    if (hasErased && partyId !== null) parties.add(partyId)
+  })
+  const again = comparison.incomplete
+  if ((await eraseCopied(parts, parties, systemClock)) === 0 && again.length === 0) {
+    return comparison
+  }
+  await migrateDays(parts, { ...options, again })
+  return compare(parts)
+}
+
+async function compare(
+  { source, target }: MigrateParts,
+  onMore?: (row: Row) => void,
+): Promise<Comparison> {
   const bar = createProgressBar('compared')
   const days = (await source.days()).map(({ day }) => day)
-  const comparison = await compareStores(source, target, days, bar.update)
+  const comparison = await compareStores(source, target, days, bar.update, onMore)
   bar.end()
   return comparison
 }

@@ -6,7 +6,7 @@ import type { Config } from '../config.ts'
 import { MillraceError } from '../event/error.ts'
 import { unpackBackup } from '../export/archive.ts'
 import { ensureFolder } from '../lib/folder.ts'
-import type { StoreHealth } from '../store/store.ts'
+import type { Position, StoreHealth } from '../store/store.ts'
 import { type Logs, openLogs, openStore } from './backends.ts'
 import { type CommonFlags, configOf, createCommand } from './options.ts'
 import { createProgressBar, quantity } from './terminal.ts'
@@ -49,7 +49,11 @@ async function restore(config: Config, file: string): Promise<Restored> {
       join(folder, 'schemas'),
     )
     // The store last: without it the folder is no installation yet.
-    for (const part of ['log', 'store']) await rename(join(folder, part), join(config.data, part))
+    for (const part of ['log', 'store']) {
+      // The log may be in Kafka.
+      if (!existsSync(join(folder, part))) continue
+      await rename(join(folder, part), join(config.data, part))
+    }
     return { createdAt, events, deadLetters }
   } finally {
     await rm(folder, { recursive: true, force: true })
@@ -68,7 +72,8 @@ async function refuseUsed(data: string): Promise<void> {
 
 /**
  * A restored store goes on with a log of its own: a new one, which it knows from the beginning. The
- * old log may have gone on after the backup, and what it holds can be read into it by a replay.
+ * old log may have gone on after the backup, and what it holds can be read into it by a replay. A log
+ * in Kafka is the old one: the store reads on where it stood.
  */
 async function introduceLog(config: Config, schemaFolder: string): Promise<StoreHealth> {
   const logs = await openLogs(config)
@@ -76,12 +81,11 @@ async function introduceLog(config: Config, schemaFolder: string): Promise<Store
     await addSchemas(logs, schemaFolder)
     const store = await openStore(config)
     try {
-      const positions = [logs.events, logs.rejected].map(({ identity, topic }) => ({
-        log: identity,
-        topic,
-        partition: 0,
-        offset: 0,
-      }))
+      const positions: Position[] = []
+      for (const { identity, topic } of [logs.events, logs.rejected]) {
+        if ((await store.logs(topic)).includes(identity)) continue
+        positions.push({ log: identity, topic, partition: 0, offset: 0 })
+      }
       await store.write({ rows: [], deadLetters: [], positions })
       return await store.health()
     } finally {

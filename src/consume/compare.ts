@@ -19,6 +19,8 @@ export interface Comparison {
   readonly missing: number
   /** The first of them. */
   readonly samples: readonly Row[]
+  /** The days that they are of. */
+  readonly incomplete: readonly string[]
   /** Events that only the target has: it may be read from other logs too. */
   readonly more: number
 }
@@ -26,25 +28,32 @@ export interface Comparison {
 const samplesMax = 10
 const pageRows = 5_000
 
-/** @param days of the source, oldest first (UTC, `YYYY-MM-DD`) */
+/**
+ * @param days of the source, oldest first (UTC, `YYYY-MM-DD`)
+ * @param onMore gets the events that only the target has
+ */
 export async function compareStores(
   source: Pick<Store, 'events'>,
   target: Pick<Store, 'events'>,
   days: readonly string[],
   onDay: (done: number, total: number) => void = () => {},
+  onMore: (row: Row) => void = () => {},
 ): Promise<Comparison> {
   const counts: ComparedCount[] = []
   const samples: Row[] = []
+  const incomplete: string[] = []
   let [missing, more] = [0, 0]
   for (const [done, day] of days.entries()) {
     const from = Date.parse(`${day}T00:00:00Z`)
-    const counted = await compareDay(source, target, { from, to: from + dayMs }, samples)
+    const range = { from, to: from + dayMs }
+    const counted = await compareDay(source, target, range, samples, onMore)
     counts.push(...counted.counts)
+    if (counted.missing > 0) incomplete.push(day)
     missing += counted.missing
     more += counted.more
     onDay(done + 1, days.length)
   }
-  return { counts, missing, samples, more }
+  return { counts, missing, samples, incomplete, more }
 }
 
 async function compareDay(
@@ -52,7 +61,8 @@ async function compareDay(
   target: Pick<Store, 'events'>,
   range: TimeRange,
   samples: Row[],
-): Promise<Omit<Comparison, 'samples'>> {
+  onMore: (row: Row) => void,
+): Promise<Pick<Comparison, 'counts' | 'missing' | 'more'>> {
   const types = new Map<string, { source: number; target: number }>()
   const count = ({ eventType }: Row, where: 'source' | 'target'): void => {
     const known = types.get(eventType) ?? { source: 0, target: 0 }
@@ -73,7 +83,10 @@ async function compareDay(
     }
     if (other?.value !== undefined && order >= 0) {
       count(other.value, 'target')
-      if (order > 0) more++
+      if (order > 0) {
+        more++
+        onMore(other.value)
+      }
     }
     if (order <= 0) one = await ours?.next()
     if (order >= 0) other = await theirs?.next()

@@ -21,6 +21,8 @@ export interface MigrateParts {
 export interface MigrateOptions extends WriteOptions {
   /** Rows read and written at once. */
   readonly pageRows?: number
+  /** Days (UTC, `YYYY-MM-DD`) to copy though they are done. */
+  readonly again?: readonly string[]
   readonly signal: AbortSignal
   readonly onProgress?: (done: number, total: number) => void
   readonly onRetry?: (error: Error, attempt: number) => void
@@ -114,7 +116,8 @@ export async function migrateDays(parts: MigrateParts, options: MigrateOptions):
       partition: from / dayMs,
       offset: countOf(rows) + copies,
     }
-    if (done.get(mark.partition) === mark.offset) daysBefore++
+    const isDone = done.get(mark.partition) === mark.offset
+    if (isDone && options.again?.includes(day) !== true) daysBefore++
     else
       await migrateDay(parts, range, mark, options, (read) =>
         options.onProgress?.(events + read, total),
@@ -185,6 +188,26 @@ async function write(
   const batch = { rows, deadLetters: [], positions }
   if (await writeUntilStored(target, batch, { ...options, onRetry })) return
   throw new MillraceError('migrate_stopped', 'it was stopped')
+}
+
+/**
+ * Deletes from the target what an earlier run has copied of parties that the source has erased
+ * since; returns how many of `partyIds` those are.
+ */
+export async function eraseCopied(
+  { source, target }: Pick<MigrateParts, 'source' | 'target'>,
+  partyIds: Iterable<string>,
+  clock: Clock,
+): Promise<number> {
+  let erased = 0
+  for (const partyId of partyIds) {
+    const [newest] = await source.erasures(partyId)
+    if (newest === undefined) continue
+    await target.erase(partyId, newest.at)
+    erased++
+  }
+  if (erased > 0) await target.settleErasures(clock(), clock())
+  return erased
 }
 
 const letterPage = 500

@@ -36,8 +36,13 @@ export function createRecordReader(log: Log, foreign?: ForeignRecords): RecordRe
   }
   return {
     async prepare(records) {
+      // Once for each name: records of a schema that is missing come in thousands.
+      const asked = new Set<string>()
       for (const record of records) {
-        if (known.own.has(record.schema) || known.foreign.has(record.schema)) continue
+        const { schema: name } = record
+        if (known.own.has(name) || known.foreign.has(name)) continue
+        if (known.faults.has(name) || asked.has(name)) continue
+        asked.add(name)
         await fetchSchema(log, record, foreign, known)
       }
     },

@@ -220,3 +220,40 @@ test('the history of one process is there when servers take over, by four change
   assert.equal(again.code, 0, again.stderr)
   assert.match(again.stdout, /44 events of (\d+) days \(\1 of them by an earlier run\)/)
 })
+
+test('where the log is in Kafka already, the new store reads on where the embedded one stood', async () => {
+  const own = temporaryFolder()
+  const other = await makeKeyspace()
+  const kafka = {
+    ...scaledOut,
+    MILLRACE_KAFKA_TOPIC: `${topic}-kept`,
+    MILLRACE_KAFKA_GROUP: `${topic}-kept`,
+    MILLRACE_CASSANDRA_KEYSPACE: other.options.keyspace,
+  }
+  const embedded = { ...kafka, MILLRACE_STORE: 'embedded' }
+  const second = eventAt(2, 0)
+  const idsOf = async (running: Running): Promise<string[]> =>
+    (await answersOf(running)).events.map(({ eventId }) => eventId).toSorted()
+  try {
+    await run({ folder: own.path, env: embedded }, async (running) => {
+      assert.equal((await post(running, eventAt(1, dayMs), second)).status, 200)
+      await untilStored(running)
+    })
+    // What is on the topic only.
+    await run({ folder: own.path, env: embedded, command: ['collect'] }, async (running) => {
+      assert.equal((await post(running, eventAt(3, 0))).status, 200)
+    })
+    const env = { ...kafka, MILLRACE_DATA: own.path }
+    const moved = await runCommand(['migrate', '--to', 'cassandra'], env)
+    assert.equal(moved.code, 0, moved.stderr)
+    assert.match(moved.stdout, /there now: 2 events of 2 days/)
+    await run({ folder: own.path, env: kafka }, async (running) => {
+      await post(running, eventAt(4, 0), second)
+      await untilStored(running)
+      assert.deepEqual(await idsOf(running), ['event-1', 'event-2', 'event-3', 'event-4'])
+    })
+  } finally {
+    await other.drop()
+    own.remove()
+  }
+})

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { compareStores } from '../../src/consume/compare.ts'
 import {
+  eraseCopied,
   expectedEvents,
   type MigrateOptions,
   migrateDays,
@@ -146,6 +147,51 @@ test('events that only the target has are counted and are no fault', async (t) =
       ['other', 0, 1],
       ['pageView', 2, 2],
     ],
+  )
+})
+
+test('a run after others finds what was erased meanwhile, and what came though the number is the same', async (t) => {
+  const [source, target] = await openPair(t)
+  await fill(source)
+  const gone = Array.from({ length: 3 }, (_, n) =>
+    makeRow({
+      eventId: `gone-${n}`,
+      partyId: 'gone' as never,
+      eventTime: today + n,
+      offset: 80_000 + n,
+    }),
+  )
+  await source.write(batchOf(...gone))
+  const parts = { source, target, name: 'a' }
+  await migrateDays(parts, options())
+  await source.erase('gone', clock())
+  await source.settleErasures(clock(), clock())
+  const late = gone.map((row, n) => ({
+    ...row,
+    eventId: `late-${n}` as never,
+    partyId: 'late' as never,
+    position: at(85_000 + n),
+  }))
+  await source.write(batchOf(...late))
+
+  const days = (await source.days()).map(({ day }) => day)
+  assert.equal((await migrateDays(parts, options())).daysBefore, days.length)
+  const parties = new Set<string>()
+  const found = await compareStores(
+    source,
+    target,
+    days,
+    () => {},
+    ({ partyId }) => void parties.add(partyId ?? ''),
+  )
+  assert.deepEqual([found.missing, found.more, [...parties]], [3, 3, ['gone']])
+  assert.deepEqual(found.incomplete, days.slice(-1))
+  assert.equal(await eraseCopied(parts, parties, clock), 1)
+  await migrateDays(parts, options({ again: found.incomplete }))
+  assert.deepEqual(await readAll(target), await readAll(source))
+  assert.deepEqual(
+    (await target.erasures('gone')).map(({ at: erasedAt, finalAt }) => [erasedAt, finalAt]),
+    [[clock(), clock()]],
   )
 })
 

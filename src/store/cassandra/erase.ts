@@ -34,11 +34,11 @@ export async function eraseParty(
   at: number,
 ): Promise<Erasure> {
   const party = await hashParty(session, partyId)
-  await session.rows('INSERT INTO erasures (party, erased_at, party_id) VALUES (?, ?, ?)', [
-    party,
-    int64(at),
-    partyId,
-  ])
+  // It may have been taken over as final, from a store that this one is filled from.
+  await session.rows(
+    'INSERT INTO erasures (party, erased_at, party_id, final_at) VALUES (?, ?, ?, null)',
+    [party, int64(at), partyId],
+  )
   const erasures = await readErasures(session, party)
   const erasure = erasures.find((each) => each.at === at) as StoredErasure
   return publicErasure(await deleteErased(session, marks, erasure))
