@@ -35,9 +35,10 @@ export async function isCaughtUp(
   const end = performance.now() + timeoutMs
   for (const [log, partitions] of heads) {
     for (;;) {
-      const positions = await store.positions(log.identity, log.topic)
+      const progress = await store.progress(log.identity, log.topic)
       const isPassed = partitions.every(
-        ({ partition, first, next }) => next === first || (positions.get(partition) ?? 0) >= next,
+        ({ partition, first, next }) =>
+          next === first || (progress.get(partition)?.offset ?? 0) >= next,
       )
       if (isPassed) break
       if (signal.aborted || performance.now() >= end) return false

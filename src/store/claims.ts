@@ -22,6 +22,8 @@ export interface Placeable {
 export interface Claimants {
   readonly has: (receipt: Placeable) => boolean
   readonly add: (receipts: Iterable<Placeable>) => void
+  /** Those that another writer has added to the database. */
+  readonly addStored: (stored: Iterable<string>) => void
 }
 
 /** Some twenty megabytes. Beyond, every party is looked up in the database. */
@@ -34,6 +36,9 @@ export function createClaimants(stored: Iterable<string>, max: number): Claimant
     has: (receipt) => known.size > max || known.has(claimantOf(receipt)),
     add(receipts) {
       for (const receipt of receipts) if (known.size <= max) known.add(claimantOf(receipt))
+    },
+    addStored(claimants) {
+      for (const claimant of claimants) if (known.size <= max) known.add(claimant)
     },
   }
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, beforeEach, test } from 'node:test'
+import type { PartyId } from '../../src/event/identifier.ts'
 import { dayMs, dayOf, minuteMs } from '../../src/lib/clock.ts'
 import type { Store } from '../../src/store/store.ts'
 import { makeKeyspace } from './cassandra-scene.ts'
@@ -53,6 +54,25 @@ test('of several receipts the latest is shown, whole, in whatever order they com
     assert.deepEqual(await readAll(store), [late])
     await store.write(batchOf(early, late))
     assert.deepEqual(await readAll(store), [late])
+  }))
+
+test('a claim that is made while positions are asked for is known to later receipts', () =>
+  using(async (store) => {
+    for (let n = 0; n < 10; n++) {
+      const ids = {
+        eventId: `e${n}`,
+        partyId: `0:p${n}` as PartyId,
+        clientTime: noon + 6 * minuteMs,
+      }
+      const early = makeRow({ ...ids, clockSource: 'wrong', offset: 2 * n })
+      await Promise.all([store.positions('log', 'events'), store.write(batchOf(early))])
+      const times = { receivedAt: noon + 3 * minuteMs, eventTime: ids.clientTime }
+      const retry = makeRow({ ...ids, ...times, offset: 2 * n + 1 })
+      await store.write(batchOf(retry))
+    }
+    const rows = await readAll(store)
+    assert.equal(rows.length, 10)
+    assert.ok(rows.every(({ eventTime }) => eventTime === noon))
   }))
 
 test('write timestamp and expiry come from the record, and a replay shortens no life', () =>

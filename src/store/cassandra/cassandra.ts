@@ -2,10 +2,10 @@ import { MillraceError } from '../../event/error.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { waitMs } from '../../lib/retry.ts'
 import { dayNumberOf } from '../bucket.ts'
-import type { Claimants } from '../claims.ts'
+import { type Claimants, claimantsMax, createClaimants } from '../claims.ts'
 import type { Store } from '../store.ts'
 import { accountFor } from './accounting.ts'
-import { loadClaimants } from './claims.ts'
+import { readClaimants } from './claims.ts'
 import { joinExposures } from './click-through.ts'
 import { closeDay, readDayStates } from './closing.ts'
 import { countEvents, countParties, readExtent } from './counting.ts'
@@ -57,7 +57,8 @@ export async function openCassandraStore(options: CassandraStoreOptions): Promis
   const session = await openSession(options)
   try {
     await checkTables(session)
-    return new CassandraStore(session, await loadClaimants(session), options)
+    const claimants = createClaimants(await readClaimants(session), claimantsMax)
+    return new CassandraStore(session, claimants, options)
   } catch (thrown) {
     await session.close()
     throw thrown
@@ -74,7 +75,7 @@ class CassandraStore implements Store {
   readonly #recounter: Recounter
   readonly #largeSlotEvents: number
   readonly #logs = new Set<string>()
-  #claimants: Claimants
+  readonly #claimants: Claimants
   #lastWrittenAt: number | null = null
   /** The last change asked for; the next one waits for it. */
   #queue: Promise<unknown> = Promise.resolve()
@@ -99,7 +100,8 @@ class CassandraStore implements Store {
   /** A consumer asks when it begins with a partition: another one may have made claims meanwhile. */
   positions: Store['positions'] = (log, topic) =>
     this.#ask(async (session) => {
-      this.#claimants = await loadClaimants(session)
+      // Added to those that are known: a write may be making a claim meanwhile.
+      this.#claimants.addStored(await readClaimants(session))
       const progress = await readProgress(session, log, topic)
       return new Map([...progress].map(([partition, { offset }]) => [partition, offset]))
     })

@@ -1,13 +1,5 @@
 import { bucketOf, dayNumberOf } from '../bucket.ts'
-import {
-  type Claimants,
-  type ClaimLookUp,
-  claimantOf,
-  claimantsMax,
-  createClaimants,
-  identityText,
-  keyText,
-} from '../claims.ts'
+import { type ClaimLookUp, claimantOf, claimantsMax, identityText, keyText } from '../claims.ts'
 import type { WriterDays } from './days.ts'
 import { forEachParallel } from './parallel.ts'
 import { isInDay, type Receipt, ttlSeconds } from './receipt.ts'
@@ -20,15 +12,10 @@ import { int64, microseconds, type Session, timeOf } from './session.ts'
 
 const inFlightMax = 64
 
-export async function loadClaimants(
-  session: Session,
-  max: number = claimantsMax,
-): Promise<Claimants> {
-  const rows = await session.rows(`SELECT DISTINCT claimant FROM claims LIMIT ${max + 1}`)
-  return createClaimants(
-    rows.map((row) => row['claimant'] as string),
-    max,
-  )
+/** All claimants, or more than `claimantsMax` of them. */
+export async function readClaimants(session: Session): Promise<string[]> {
+  const rows = await session.rows(`SELECT DISTINCT claimant FROM claims LIMIT ${claimantsMax + 1}`)
+  return rows.map((row) => row['claimant'] as string)
 }
 
 /** The look-ups of the writer. */
