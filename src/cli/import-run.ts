@@ -112,6 +112,11 @@ function printResult(result: ImportResult, seconds: number): void {
     process.stderr.write(`  … and ${count(refused - reasons.length)} more\n`)
   }
   if (refused > 0) process.stderr.write('  millrace dead-letters list --code import_row has them\n')
+  if (imported === 0 && present !== null && present > 0) {
+    process.stderr.write(
+      '  an event stays as it was first stored, also when the columns are others\n',
+    )
+  }
   if (fault !== null) {
     process.stderr.write(`millrace: ${printable(fault.message)}\n  ${fault.hint} [${fault.code}]\n`)
   }

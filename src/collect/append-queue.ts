@@ -32,6 +32,8 @@ const entryBytes = 512
 export function createAppendQueue(log: Log, options: AppendQueueOptions): AppendQueue {
   let records: AppendRecord[] = []
   let settles: Settle[] = []
+  /** How many of `records` each of `settles` waits for. */
+  let counts: number[] = []
   let gatheredBytes = 0
   let waitingEvents = 0
   let waitingBytes = 0
@@ -39,21 +41,20 @@ export function createAppendQueue(log: Log, options: AppendQueueOptions): Append
   async function flush(): Promise<void> {
     const batch = records
     const waiting = settles
+    const sizes = counts
     const bytes = gatheredBytes
     records = []
     settles = []
+    counts = []
     gatheredBytes = 0
     const startedAt = performance.now()
-    let failure: MillraceError | undefined
-    try {
-      await log.append(batch)
-    } catch (thrown) {
-      failure = toFailure(thrown)
-    }
+    const failure = await append(log, batch)
+    const isApart = failure?.code === 'record_too_large' && waiting.length > 1
+    const failures = isApart ? await appendApart(log, batch, sizes) : undefined
     waitingEvents -= batch.length
     waitingBytes -= bytes
     options.onAppend((performance.now() - startedAt) / 1000, batch.length, failure)
-    for (const settle of waiting) settle(failure)
+    for (const [index, settle] of waiting.entries()) settle(failures ? failures[index] : failure)
   }
 
   return {
@@ -73,10 +74,38 @@ export function createAppendQueue(log: Log, options: AppendQueueOptions): Append
       }
       waitingEvents += added.length
       settles.push(settle)
+      counts.push(added.length)
     },
     waitingEvents: () => waitingEvents,
     waitingBytes: () => waitingBytes,
   }
+}
+
+async function append(
+  log: Log,
+  records: readonly AppendRecord[],
+): Promise<MillraceError | undefined> {
+  try {
+    await log.append(records)
+    return
+  } catch (thrown) {
+    return toFailure(thrown)
+  }
+}
+
+/** A record that is too large for the log is the fault of its request alone. */
+async function appendApart(
+  log: Log,
+  records: readonly AppendRecord[],
+  sizes: readonly number[],
+): Promise<readonly (MillraceError | undefined)[]> {
+  const failures: (MillraceError | undefined)[] = []
+  let from = 0
+  for (const size of sizes) {
+    failures.push(await append(log, records.slice(from, from + size)))
+    from += size
+  }
+  return failures
 }
 
 function toFailure(thrown: unknown): MillraceError {

@@ -70,6 +70,8 @@ test('a file goes through the running owner, twice changes nothing, and its bad 
     assert.match(first.stderr, /importing .* 2,001 of 2,001/, 'progress without a terminal')
     const second = await run('--again')
     assert.match(second.stdout, /^0 imported, 2,000 there already, 1 refused/)
+    assert.match(second.stderr, /stays as it was first stored/)
+    assert.doesNotMatch(first.stderr, /stays as it was first stored/)
     assert.equal(await total(running), 2_000)
     const { deadLetters } = await ask<DeadLettersAnswer>(running, '/api/dead-letters')
     assert.deepEqual(
