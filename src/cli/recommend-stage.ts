@@ -4,6 +4,7 @@ import type { Config } from '../config.ts'
 import { tailRows } from '../consume/consume.ts'
 import { MillraceError } from '../event/error.ts'
 import type { TakeAlong } from '../export/take-along.ts'
+import type { ImportTarget } from '../import/target.ts'
 import { toError } from '../lib/assert.ts'
 import { systemClock } from '../lib/clock.ts'
 import { followModel } from '../recommend/model-follower.ts'
@@ -122,6 +123,22 @@ export function forgetting(takeAlong: TakeAlong, service: RecommendService | und
       const receipt = await takeAlong.erase(partyId)
       service.forget(partyId)
       return receipt
+    },
+  }
+}
+
+/** What is imported is on no log that the recommender follows. */
+export function learning(
+  target: ImportTarget,
+  service: RecommendService | undefined,
+): ImportTarget {
+  if (service === undefined) return target
+  return {
+    ...target,
+    async write(body) {
+      const written = await target.write(body)
+      if (written.inserted !== 0) service.outdate()
+      return written
     },
   }
 }

@@ -33,7 +33,7 @@ import type { Lifecycle } from './lifecycle.ts'
 import { mappingsOf, openSources, writtenSchemasOf } from './mappings.ts'
 import type { ConsumeMetrics } from './metrics.ts'
 import { readOwner, removeOwner, writeOwner } from './owner.ts'
-import { forgetting, publicRecommendations } from './recommend-stage.ts'
+import { forgetting, learning, publicRecommendations } from './recommend-stage.ts'
 import { reconcileOptionsOf } from './reconcile.ts'
 import { shareAnswer } from './shared-answer.ts'
 import { createTakeAlong, settleMs } from './take-along.ts'
@@ -177,7 +177,7 @@ export async function openApiStage(
         { ...reconcileOptionsOf(config), ...request },
         onProgress,
       ),
-    imports: { ...importTargetOf(config, store), bodyBytesMax },
+    imports: { ...learning(importTargetOf(config, store), parts.recommend), bodyBytesMax },
     models: createModelService(store, config.recommend, systemClock),
     takeAlong: forgetting(takeAlong, parts.recommend),
     ...(parts.recommend !== undefined && { recommend: parts.recommend }),

@@ -43,9 +43,11 @@ export function createProgressBar(
   const line = (done: number, total: number): string => {
     const share = total === 0 ? 1 : Math.min(1, done / total)
     const filled = Math.round(share * barCharacters)
-    const perSecond = Math.round(done / Math.max(0.001, (performance.now() - startedAt) / 1_000))
+    const seconds = (performance.now() - startedAt) / 1_000
+    // The first batches tell nothing of the speed.
+    const speed = seconds < 1 ? '' : ` (${Math.round(done / seconds).toLocaleString('en')}/s)`
     const bar = `${'█'.repeat(filled)}${'░'.repeat(barCharacters - filled)}`
-    return `${label} ${bar} ${done.toLocaleString('en')} of ${total.toLocaleString('en')} (${perSecond.toLocaleString('en')}/s)`
+    return `${label} ${bar} ${done.toLocaleString('en')} of ${total.toLocaleString('en')}${speed}`
   }
   return {
     update(done, total) {

@@ -13,6 +13,7 @@ import {
 } from './open-sessions.ts'
 import { createPause } from './pause.ts'
 import type { RecommendQuestion } from './question.ts'
+import { createRebuild } from './rebuild.ts'
 import type { Recommendation, Recommender } from './recommend.ts'
 import { createRecommendationId } from './recommendation-id.ts'
 import type { FileSession } from './session-file.ts'
@@ -82,6 +83,8 @@ export interface RecommendService {
   readonly build: () => Promise<BuildResult>
   /** Indexes what has arrived since. */
   readonly refresh: () => Promise<void>
+  /** The store got what is not on the log: it is read anew once nothing more comes. */
+  readonly outdate: () => void
   /** Takes a party out: of sessions under way at once, of the models with the next refresh. */
   readonly forget: (partyId: string) => void
   readonly stop: () => Promise<void>
@@ -162,6 +165,7 @@ export function openRecommendService(
     sessions: (range) => readStoredSessions(parts.store, range, rules, options.sessionClicksMax),
     build,
     refresh,
+    outdate: createRebuild(build, (thrown) => sayNotBuilt(state, thrown), state.stopping.signal),
     forget(partyId) {
       state.forgotten.add(partyId)
       state.knowledge.open.forget(partyId)
@@ -270,7 +274,7 @@ async function keepUp(
   build: () => Promise<unknown>,
   refresh: () => Promise<unknown>,
 ): Promise<void> {
-  const { options, parts, stopping } = state
+  const { options, stopping } = state
   const { signal } = stopping
   let attempt = 0
   let builtAt = Number.NEGATIVE_INFINITY
@@ -283,10 +287,14 @@ async function keepUp(
       await waitMs(options.refreshSeconds * secondMs, signal)
     } catch (thrown) {
       if (signal.aborted) return
-      parts.onLine?.(`recommendations were not built: ${toError(thrown).message}`)
+      sayNotBuilt(state, thrown)
       await waitMs(backoffMs(++attempt, retry), signal)
     }
   }
+}
+
+function sayNotBuilt({ parts }: State, thrown: unknown): void {
+  parts.onLine?.(`recommendations were not built: ${toError(thrown).message}`)
 }
 
 /** Takes clicks as they come onto the log: the session of a second ago is known. */

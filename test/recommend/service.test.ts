@@ -171,6 +171,18 @@ test('arrivals are in the models with the next refresh, and a party without a li
   assert.equal((await service.recommend(question({ partyId: 'stored-only' }))).model, 'session-knn')
 })
 
+test('what was imported is in the models soon after its last batch', async (t) => {
+  const { service, store } = await sceneOf(t)
+  await service.build()
+  store.rows.push(...someRows())
+  for (let batch = 0; batch < 3; batch++) service.outdate()
+  assert.equal(service.recommendSession(question({ items: ['a'] })).model, 'none')
+  await until(
+    () => service.recommendSession(question({ items: ['a'] })).model === 'session-knn',
+    'the models',
+  )
+})
+
 test('where nothing arrives the next refresh still takes away what no longer rises', async (t) => {
   const { service, passTime } = await sceneOf(t, {}, someRows())
   await service.build()
