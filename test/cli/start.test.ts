@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { statSync, writeFileSync } from 'node:fs'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -13,6 +13,7 @@ import {
   runCommand,
   startMillrace,
   temporaryFolder,
+  untilDeadLetter,
   untilStored,
 } from '../fault/process.ts'
 
@@ -110,7 +111,7 @@ test('what the collector refuses is listed with its reason, and a replay stores 
       ['rejected', 'accepted'],
     )
     await untilStored(refusing)
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    await untilDeadLetter(refusing)
     const list = await runCommand(['dead-letters', 'list'], environment)
     assert.match(list.stdout, /rejected\/0\/0 {2}open {2}parameters_too_large/)
     await refusing.stop()
@@ -141,7 +142,7 @@ test('a collector of its own and a consumer of its own share one folder', async 
     const consumer = await startMillrace({ ...options, command: ['consume'] })
     try {
       await post(collector, { ...order, eventId: 'order-2' })
-      const deadline = performance.now() + 10_000
+      const deadline = performance.now() + 60_000
       let events: EventsAnswer['events'] = []
       while (events.length < 2 && performance.now() < deadline) {
         await new Promise((resolve) => setTimeout(resolve, 50))
@@ -187,8 +188,10 @@ test('events --follow prints each event as it arrives', async () => {
   try {
     const following = runCommand(['events', '--follow', '--limit', '2'], environmentOf(options))
     // The tail begins when the command is connected, which it does not say.
-    const sender = setInterval(() => void post(running, { eventType: 'tick' }), 100)
+    const sent: Promise<unknown>[] = []
+    const sender = setInterval(() => sent.push(post(running, { eventType: 'tick' })), 100)
     const { code, stdout } = await following.finally(() => clearInterval(sender))
+    await Promise.allSettled(sent)
     assert.equal(code, 0)
     assert.equal(stdout.trim().split('\n').length, 2)
     assert.match(stdout, /tick/)
@@ -271,14 +274,25 @@ test('a SIGTERM to npm stops Millrace too, although its shell does not pass it o
       () => true,
       () => false,
     )
-  const until = async (wanted: boolean): Promise<void> => {
-    const deadline = performance.now() + 30_000
-    while ((await answers()) !== wanted) {
-      assert.ok(performance.now() < deadline, `it still ${wanted ? 'does not answer' : 'answers'}`)
+  const until = async (isSo: () => Promise<boolean>, what: string): Promise<void> => {
+    const deadline = performance.now() + 180_000
+    while (!(await isSo())) {
+      assert.ok(performance.now() < deadline, `still ${what}`)
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
   }
-  await until(true)
+  await until(answers, 'no answer')
+  const { pid } = JSON.parse(readFileSync(join(options.folder, 'owner.json'), 'utf8'))
   npm.kill('SIGTERM')
-  await until(false)
+  await until(async () => !(await answers()), 'an answer')
+  // It still writes after it has let its ports go.
+  await until(async () => !isAlive(pid), 'alive')
 })
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}

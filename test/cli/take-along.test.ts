@@ -25,6 +25,7 @@ import {
   runCommand,
   startMillrace,
   temporaryFolder,
+  untilDeadLetter,
   untilStored,
 } from '../fault/process.ts'
 
@@ -54,11 +55,7 @@ async function sendEvents(running: Running): Promise<void> {
   })
   assert.ok(response.status < 500)
   await untilStored(running)
-  for (let tries = 0; tries < 100; tries++) {
-    const { deadLetters } = await ask<{ deadLetters: unknown[] }>(running, '/api/dead-letters')
-    if (deadLetters.length > 0) return
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
+  await untilDeadLetter(running)
 }
 
 async function ask<T>(running: Running, path: string): Promise<T> {

@@ -284,11 +284,12 @@ describe('a bad client', () => {
   })
 
   test('that floods is refused by its address, with the time to wait', async (t) => {
-    const scene = await openScene(t, {
-      requestsPerSecondMax: 1,
-      requestsBurstMax: 3,
-      trustedProxies: ['127.0.0.1'],
-    })
+    const now = Date.now()
+    const scene = await openScene(
+      t,
+      { requestsPerSecondMax: 1, requestsBurstMax: 3, trustedProxies: ['127.0.0.1'] },
+      { clock: () => now },
+    )
     const from = (address: string) => scene.get(tagPath(), { 'X-Forwarded-For': address })
     const statuses: number[] = []
     for (let index = 0; index < 6; index++) statuses.push((await from('203.0.113.9')).status)

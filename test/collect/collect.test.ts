@@ -47,9 +47,8 @@ describe('a 2xx', () => {
     await sleep(50)
     assert.equal(answered, 0)
     assert.deepEqual(await scene.storedEvents(), [])
-    gate.open()
-    await sleep(50)
-    gate.open()
+    const opening = setInterval(() => gate.open(), 5)
+    t.after(() => clearInterval(opening))
     assert.deepEqual(
       (await Promise.all(answers)).map(({ status }) => status),
       [200, 200],
@@ -92,7 +91,9 @@ describe('too many events waiting', () => {
       const gate = createGate()
       const scene = await openScene(t, options, {}, gate.wrap)
       const waiting = Array.from({ length: 4 }, () => scene.get(tagPath()))
-      await sleep(100)
+      const isWaiting = async () =>
+        /^millrace_collect_waiting_events 4$/m.test(String((await scene.get('/metrics')).body))
+      while (!(await isWaiting())) await sleep(5)
       const refused = await scene.get(tagPath())
       assert.deepEqual([refused.status, refused.json().error.code], [503, 'overloaded'])
       assert.ok(Number(refused.headers['retry-after']) >= 1)
@@ -117,7 +118,7 @@ describe('too many events waiting', () => {
 describe('stop', () => {
   test('first tells /ping, then refuses new events, answers those under way, and lets the port go', async (t) => {
     const gate = createGate()
-    const scene = await openScene(t, { shutdownDelayMs: 150 }, {}, gate.wrap)
+    const scene = await openScene(t, { shutdownDelayMs: 3_000 }, {}, gate.wrap)
     const { port } = scene.collector
     assert.equal((await scene.get('/ping')).status, 200)
     const underWay = scene.get(tagPath({ e: 'under way' }))
@@ -127,7 +128,7 @@ describe('stop', () => {
     assert.deepEqual([ping.status, ping.json().error.code], [503, 'stopping'])
     const during = scene.get(tagPath({ e: 'during the delay' }))
     await gate.seen(2)
-    await sleep(200)
+    await sleep(3_200)
     for (const late of [
       await scene.get(tagPath({ e: 'late' })),
       await scene.post({ eventType: 'a' }),

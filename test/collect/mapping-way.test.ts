@@ -13,6 +13,7 @@ import {
   runCommand,
   startMillrace,
   temporaryFolder,
+  untilDeadLetter,
   untilStored,
 } from '../fault/process.ts'
 import { type Order, orderSchema, writeMappedConfig } from './mapping-scene.ts'
@@ -57,6 +58,7 @@ test('a mapped event is its record on the log and its row in the store, once, an
     assert.deepEqual(await post(running, buy), accepted('buy-1'))
     assert.deepEqual(await post(running, look), accepted('look-1'))
     await untilStored(running)
+    await untilDeadLetter(running)
     const [event, ...others] = await storedEvents(running)
     assert.equal(others.length, 0)
     assert.equal(event?.eventId, 'buy-1')

@@ -44,7 +44,8 @@ test('bad requests have the status and code of their error', async (t) => {
 
 test('requests are limited with those for events', async (t) => {
   const limits = { requestsPerSecondMax: 1, requestsBurstMax: 2 }
-  const scene = await openScene(t, limits, { recommendations: echo })
+  const now = Date.now()
+  const scene = await openScene(t, limits, { recommendations: echo, clock: () => now })
   const statuses: number[] = []
   for (let n = 0; n < 3; n++) statuses.push((await scene.get('/recommendations')).status)
   assert.deepEqual(statuses, [200, 200, 429])

@@ -1,7 +1,7 @@
 import type { Row } from '../../src/store/store.ts'
 import { createRandom, makeRow, randomText } from '../store/rows.ts'
 
-/** Ninety days of recommendations that were seen, and of clicks on them; the same in every run. */
+/** Recommendations that were seen, and clicks on them, of 89 days; the same in every run. */
 
 const dayMs = 86_400_000
 const items = ['oak-table-3', 'lamp-208', 'chair-14', 'rug-71', 'shelf-990', 'vase-5']
@@ -11,7 +11,8 @@ const models = ['session-knn', 'session-knn', 'session-knn', 'trending', 'recent
 export function exposureRows(nowMs: number, perDay = 6): Row[] {
   const random = createRandom(7)
   const rows: Row[] = []
-  for (let day = 89; day >= 0; day--) {
+  // Of 89, some would lie before the 90 days of UTC that the page shows.
+  for (let day = 88; day >= 0; day--) {
     for (let n = 0; n < perDay; n++) {
       const at = nowMs - day * dayMs - Math.floor(random() * dayMs * 0.4) - 60_000
       const recommendation_id = randomText(random).slice(0, 22)

@@ -14,14 +14,27 @@ export function temporaryFolder(): { readonly path: string; remove(): void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
 }
 
-/** A port that nothing listens on now. */
+/** Below those that a system gives to connections and to who listens on port 0: Linux from 32768. */
+const ports = { from: 20_000, count: 10_000 }
+/** Processes whose numbers are close begin far from each other. */
+let nextPort = (process.pid * 6_181) % ports.count
+let portsLeft = ports.count
+
+/** A port that nothing listens on now; another one at each call. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
+  while (portsLeft-- > 0) {
+    const port = ports.from + (nextPort++ % ports.count)
+    if (await isFree(port)) return port
+  }
+  throw new Error('no port is free')
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer()
+      .on('error', () => resolve(false))
+      .listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
 }
 
 export interface Running {
@@ -142,6 +155,18 @@ export async function runCommand(
 /** The run token of the process that owns the folder, for requests that change something. */
 export function runToken(folder: string): string {
   return (JSON.parse(readFileSync(join(folder, 'owner.json'), 'utf8')) as { token: string }).token
+}
+
+/** Waits until a dead letter is stored, which the lag says nothing of. */
+export async function untilDeadLetter(running: Running): Promise<void> {
+  const deadline = performance.now() + 60_000
+  for (;;) {
+    const answer = await fetch(`${running.apiUrl}/api/dead-letters`)
+    const { deadLetters } = (await answer.json()) as { deadLetters: unknown[] }
+    if (deadLetters.length > 0) return
+    if (performance.now() > deadline) throw new Error('there is no dead letter')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
 }
 
 /** Waits until nothing on the log waits to be stored. */

@@ -53,7 +53,8 @@ export async function traceRun(
 
 /** The tracer writes its last lines after the process has ended. */
 async function wholeTrace(file: string): Promise<string> {
-  for (let tries = 0; tries < 200; tries++) {
+  const deadline = performance.now() + 60_000
+  while (performance.now() < deadline) {
     const text = readFileSync(file, 'latin1')
     if (/\+\+\+ exited with \d+ \+\+\+\s*$/.test(text)) return text
     await new Promise((resolve) => setTimeout(resolve, 25))

@@ -29,17 +29,27 @@ export function embeddedOptions(
   }
 }
 
+type End = () => Promise<unknown>
+
+/** Ends those who use the folder of a test, which goes last. */
+const endsOf = new WeakMap<TestContext, End[]>()
+
 /** A folder of its own for one test, and logs in it that are closed when the test ends. */
 export async function sceneOf(t: TestContext) {
   const { folder, remove } = await temporaryFolder()
-  t.after(remove)
+  const ends: End[] = []
+  endsOf.set(t, ends)
+  t.after(async () => {
+    for (const end of ends.reverse()) await end()
+    await remove()
+  })
   const partition = (number = 0) => join(folder, topic, String(number))
   return {
     folder,
     partition,
     async open(options: Partial<EmbeddedLogOptions> = {}): Promise<Log> {
       const log = await openEmbeddedLog(embeddedOptions(folder, options))
-      t.after(() => log.close())
+      ends.push(() => log.close())
       return log
     },
     /** The names of the segments of a partition, oldest first. */
@@ -75,7 +85,13 @@ export function startWriter(
   const child = spawn(file, rest, { stdio: ['ignore', 'pipe', 'inherit'] })
   const exited = once(child, 'exit')
   const closed = once(child, 'close')
-  t.after(() => child.kill('SIGKILL'))
+  const kill = async (): Promise<void> => {
+    child.kill('SIGKILL')
+    await closed
+  }
+  const ends = endsOf.get(t)
+  if (ends === undefined) t.after(kill)
+  else ends.push(kill)
   const lines: string[] = []
   let wake: () => void = () => undefined
   // A line that a kill has cut is no line.
@@ -100,10 +116,7 @@ export function startWriter(
       }
       if (lines.length < count) throw new Error(`the writer ended after ${lines.length} lines`)
     },
-    async kill() {
-      child.kill('SIGKILL')
-      await closed
-    },
+    kill,
     async ended() {
       await closed
     },

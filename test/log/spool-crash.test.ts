@@ -21,7 +21,8 @@ async function spoolAndKill(
   const acknowledged: string[] = []
   for (let kill = 0; kill < kills; kill++) {
     const writer = startWriter(t, [scene.folder, `k${kill}`, 'away'], [], script)
-    await writer.printed(200)
+    // In all four times what a drain moves in a second: each of four may be killed within it.
+    await writer.printed(1_000)
     await sleep(random() * 100)
     await writer.kill()
     acknowledged.push(...writer.lines)

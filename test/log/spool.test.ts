@@ -42,7 +42,7 @@ describe('a spool', () => {
   for (const door of ['refused', 'silent'] as const) {
     it(`takes the records while the log is ${door}, and gives them to it in order when it is back`, async (t) => {
       const scene = await SpoolScene.open(t)
-      const spooled = await scene.openSpooled({ afterMs: 500 })
+      const spooled = await scene.openSpooled({ afterMs: 5_000 })
       await spooled.addSchema(schemaText)
       await spooled.append([recordOf('before')])
       scene.door = door
@@ -71,13 +71,13 @@ describe('a spool', () => {
 
   it('waits for a silent log once, not for every append', async (t) => {
     const scene = await SpoolScene.open(t)
-    const spooled = await scene.openSpooled({ afterMs: 500 })
+    const spooled = await scene.openSpooled({ afterMs: 5_000 })
     scene.door = 'silent'
     await Promise.all([spooled.append([recordOf('a')]), spooled.append([recordOf('b')])])
     const { turnedAway } = scene
     const startedAt = performance.now()
     for (const text of numbers(0, 20)) await spooled.append([recordOf(text)])
-    assert.ok(performance.now() - startedAt < 5_000)
+    assert.ok(performance.now() - startedAt < 50_000)
     // None of them knocked; only the spool itself tries.
     assert.ok(scene.turnedAway - turnedAway <= 1)
     scene.door = 'refused'
@@ -203,7 +203,7 @@ describe('a spool', () => {
 
   it('keeps nothing when the disk has less than the reserve, and a log that answers late still counts', async (t) => {
     const scene = await SpoolScene.open(t)
-    const spooled = await scene.openSpooled({ afterMs: 500 }, { diskReserveBytes: 2 ** 60 })
+    const spooled = await scene.openSpooled({ afterMs: 5_000 }, { diskReserveBytes: 2 ** 60 })
     await spooled.append([recordOf('direct')])
     scene.door = 'silent'
     const late = spooled.append([recordOf('late')])
@@ -232,7 +232,7 @@ describe('a spool', () => {
 
   it('drains no faster than it is told, and live records do not wait for it', async (t) => {
     const scene = await SpoolScene.open(t)
-    const spooled = await scene.openSpooled({ drainPerSecondMax: 10_000 })
+    const spooled = await scene.openSpooled({ drainPerSecondMax: 1_000 })
     scene.door = 'refused'
     const records = numbers(0, 3_000).map((text) => recordOf(text))
     await spooled.append(records)
@@ -242,7 +242,7 @@ describe('a spool', () => {
     await spooled.append([recordOf('live')])
     assert.ok((await spooled.waiting()) > 0)
     await until(async () => (await spooled.waiting()) === 0)
-    assert.ok(performance.now() - startedAt >= 200)
+    assert.ok(performance.now() - startedAt >= 2_000)
     assert.ok(scene.reached.indexOf('live') < scene.reached.indexOf('2999'))
   })
 

@@ -150,7 +150,7 @@ function batchFrom(from: number): WriteBatch {
 
 /** As the consumer does: the same batch again until it is stored. Returns how often it was refused. */
 async function writeUntilStored(store: Store, batch: WriteBatch): Promise<number> {
-  const until = performance.now() + 2 * minuteMs
+  const until = performance.now() + 6 * minuteMs
   for (let refusals = 0; ; refusals++) {
     try {
       await store.write(batch)

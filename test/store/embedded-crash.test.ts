@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { ChildProcess } from 'node:child_process'
 import { cpSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -37,12 +38,21 @@ test('after kill -9 at any moment rows, repeats, dead letters and position agree
   }
 })
 
+function untilPromised(owner: ChildProcess, offset: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    owner.on('message', (promised: number) => {
+      if (promised >= offset) resolve()
+    })
+    owner.once('exit', () => reject(new Error(`the owner ended before ${offset}`)))
+  })
+}
+
 test('a write-ahead log that ends anywhere gives a store whose parts agree', async () => {
   const folder = makeFolder()
   const random = createRandom(7)
   try {
     const owner = await startOwner(folder, 'write')
-    await sleep(300)
+    await untilPromised(owner, 200)
     await kill(owner)
     const whole = statSync(join(folder, 'store.duckdb.wal')).size
     let shorter = 0

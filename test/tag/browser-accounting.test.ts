@@ -120,7 +120,11 @@ describe('the accounting beside a proxy that loses and repeats', () => {
 
   before(async () => {
     const options = await optionsBelow(folder.path, 'data')
-    const env = { MILLRACE_COLLECT_REQUESTS_PER_SECOND_MAX: '0' }
+    const env = {
+      MILLRACE_COLLECT_REQUESTS_PER_SECOND_MAX: '0',
+      // The most that `whenCommitted` waits for an answer.
+      MILLRACE_TAG_EVENT_TIMEOUT_MS: '60000',
+    }
     millrace = await startMillrace({ ...options, env })
     proxy = await openProxy(millrace.collectorUrl)
     browser = await openBrowser()

@@ -14,6 +14,8 @@ import { openScene, type Scene } from '../collect/scene.ts'
 declare const divolte: Tag
 
 const site = 'shop.co.uk'
+/** The most that `whenCommitted` waits, whatever it is told. */
+const eventTimeoutMs = 60_000
 
 describe('cookies of a site in a real browser', () => {
   let browser: TestBrowser
@@ -51,7 +53,7 @@ describe('cookies of a site in a real browser', () => {
     t: Parameters<typeof openScene>[0],
     modules: TagModuleName[],
   ): Promise<Scene> {
-    const settings = { ...parseConfig({}).tag, modules }
+    const settings = { ...parseConfig({}).tag, modules, eventTimeoutMs }
     const scripts = await openTagScripts(settings)
     const scene = await openScene(t, {}, { scripts }, undefined, settings)
     script = `http://events.${site}:${scene.collector.port}/divolte.js`
@@ -64,7 +66,10 @@ describe('cookies of a site in a real browser', () => {
   }
 
   async function committed(page: Page): Promise<void> {
-    await page.evaluate(() => new Promise<void>((resolve) => divolte.whenCommitted(resolve, 5_000)))
+    await page.evaluate(
+      (timeoutMs) => new Promise<void>((resolve) => divolte.whenCommitted(resolve, timeoutMs)),
+      eventTimeoutMs,
+    )
   }
 
   test('domain: all hosts of a site share a party; a public suffix is never asked for', async (t) => {
@@ -151,7 +156,8 @@ describe('cookies of a site in a real browser', () => {
     const page = await visit(`www.${site}`)
     await page.evaluate(() => divolte.consent?.deny())
     await page.waitForTimeout(50)
-    for (let tries = 0; (await cookies()).length > 0 && tries < 100; tries++) {
+    const deadline = performance.now() + 60_000
+    while ((await cookies()).length > 0 && performance.now() < deadline) {
       await page.waitForTimeout(50)
     }
     assert.deepEqual(await cookies(), [])

@@ -21,29 +21,33 @@ describe('modules in a real browser', () => {
     browser = await openBrowser()
     context = browser.context
     const script = (modules: string) => `<script src="/divolte.js?modules=${modules}"></script>`
-    site = await openSite({
-      '/': script('delivery'),
-      '/spa': script('delivery,pageviews,spa'),
-      '/prerendering': `<script>
-        Object.defineProperty(document, 'prerendering', { value: true, configurable: true })
-        </script>${script('spa')}`,
-      '/consent': script('consent,delivery,spa'),
-      '/all': script(all),
-      '/measured': `${script('attention')}<div style="height: 4000px"></div>`,
-      '/marked': `${script('impressions')}
-        <button data-millrace-click="addToBasket" data-millrace-item="a1"
-          data-millrace-parameters='{"price":42}'><b>buy</b></button>
-        <p data-millrace-impression data-millrace-item="a1">seen</p>
-        <p style="margin-top: 4000px" data-millrace-impression="shown" data-millrace-item="b2">far</p>`,
-      '/links': `${script('links')}
-        <a id="out" target="_blank" href="http://localhost:9/there?x=1">out</a>
-        <a id="in" href="#here">in</a>
-        <a id="file" download href="/files/report.PDF">report</a>
-        <form onsubmit="return false" data-millrace-form="newsletter"><button>join</button></form>
-        <form onsubmit="return false"><button id="silent">secret</button></form>`,
-      '/campaign': script('campaign'),
-      '/plain': 'no tag',
-    })
+    site = await openSite(
+      {
+        '/': script('delivery'),
+        '/spa': script('delivery,pageviews,spa'),
+        '/prerendering': `<script>
+          Object.defineProperty(document, 'prerendering', { value: true, configurable: true })
+          </script>${script('spa')}`,
+        '/consent': script('consent,delivery,spa'),
+        '/all': script(all),
+        '/measured': `${script('attention')}<div style="height: 4000px"></div>`,
+        '/marked': `${script('impressions')}
+          <button data-millrace-click="addToBasket" data-millrace-item="a1"
+            data-millrace-parameters='{"price":42}'><b>buy</b></button>
+          <p data-millrace-impression data-millrace-item="a1">seen</p>
+          <p style="margin-top: 4000px" data-millrace-impression="shown" data-millrace-item="b2">far</p>`,
+        '/links': `${script('links')}
+          <a id="out" target="_blank" href="http://localhost:9/there?x=1">out</a>
+          <a id="in" href="#here">in</a>
+          <a id="file" download href="/files/report.PDF">report</a>
+          <form onsubmit="return false" data-millrace-form="newsletter"><button>join</button></form>
+          <form onsubmit="return false"><button id="silent">secret</button></form>`,
+        '/campaign': script('campaign'),
+        '/plain': 'no tag',
+      },
+      // The most that `whenCommitted` waits for an answer.
+      { eventTimeoutMs: 60_000 },
+    )
   })
 
   afterEach(async () => {

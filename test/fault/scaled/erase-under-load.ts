@@ -37,6 +37,7 @@ interface Parties {
 const erased = new WeakMap<Attempt, Parties>()
 
 const finalMs = 60_000
+const acknowledgedMs = 60_000
 
 async function loadAndErase(
   scene: Scene,
@@ -62,7 +63,9 @@ async function loadAndErase(
   await driver.untilAcknowledged(200 + Math.floor(random() * 600))
   await sendRefused(scene, gone)
   isGone = true
+  const deadline = performance.now() + acknowledgedMs
   while (of(ledger.sent, gone).some((identity) => !ledger.acknowledged.has(identity))) {
+    if (performance.now() > deadline) throw new Error('an event was never acknowledged')
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
   const until = of(ledger.acknowledged, going)

@@ -19,6 +19,8 @@ export const lostAnswer: FaultRow = {
       const share = 0.2 + attempt.random() * 0.6
       proxy.drop = () => attempt.random() < share
       await waitFor(500 + attempt.random() * 500)
+      const deadline = performance.now() + 60_000
+      while (proxy.dropped === 0 && performance.now() < deadline) await waitFor(5)
       proxy.drop = () => false
       await driver.untilAcknowledged(50)
       await driver.stop()

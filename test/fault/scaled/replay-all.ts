@@ -40,8 +40,6 @@ export const replayAll: FaultRow = {
   },
 }
 
-/** Whole seconds on both sides, and the time that a slow machine has between clock and answer. */
-const ttlToleranceMs = 2_000
 const replayed = /(\d+) of (\d+) records read again/
 
 /** By the command that a user types. */
@@ -66,12 +64,15 @@ interface StoredRow {
   readonly text: string
   /** Microseconds since 1970, of a column that depends on the receipt and of one that does not. */
   readonly writtenAt: string
-  /** ms since 1970: the row is there at least until then. */
-  readonly expiresAt: number
+  /** Whole seconds that it has left, as of some moment of the query. */
+  readonly ttl: number
 }
 
 /** All that could change. */
 interface Picture {
+  /** Whole seconds since 1970, before and after the query for the rows. */
+  readonly from: number
+  readonly to: number
   readonly rows: ReadonlyMap<string, StoredRow>
   readonly parties: ReadonlySet<string>
   /** Path → body. */
@@ -92,13 +93,16 @@ async function pictureOf(scene: Scene): Promise<Picture> {
   const rows = new Map<string, StoredRow>()
   const times = 'WRITETIME(received_at), WRITETIME(event_name), TTL(received_at)'
   const sql = `SELECT ${columns.join(', ')}, ${times} FROM ${keyspace}.click_stream`
-  for (const row of await everyRow(client, sql)) {
+  const from = seconds()
+  const found = await everyRow(client, sql)
+  const to = seconds()
+  for (const row of found) {
     const values = columns.map((name) => row.get(name))
     const key = `${row.get('pk')} ${identityOf(row.get('click_stream_cookie_id'), row.get('event_id'))}`
     rows.set(key, {
       text: JSON.stringify(values, (_, value) => (typeof value === 'bigint' ? `${value}` : value)),
       writtenAt: `${row.get('writetime(received_at)')} ${row.get('writetime(event_name)')}`,
-      expiresAt: Date.now() + Number(row.get('ttl(received_at)')) * 1_000,
+      ttl: Number(row.get('ttl(received_at)')),
     })
   }
   const parties = new Set<string>()
@@ -109,7 +113,11 @@ async function pictureOf(scene: Scene): Promise<Picture> {
     const type = path === '/api/events' ? 'application/x-ndjson' : 'application/json'
     answers.set(path, await ask(scene, `${path}?last=3d&bots=include`, type))
   }
-  return { rows, parties, answers }
+  return { from, to, rows, parties, answers }
+}
+
+function seconds(): number {
+  return Math.floor(Date.now() / 1_000)
 }
 
 const columns = [
@@ -121,13 +129,13 @@ const columns = [
 function compare(before: Picture, after: Picture, when: string, { broken, notes }: Attempt): void {
   let changed = 0
   let earlier = 0
-  let laterMs = 0
+  let later = 0
   for (const [key, row] of before.rows) {
     const now = after.rows.get(key)
     if (now?.text !== row.text || now.writtenAt !== row.writtenAt) changed++
     if (now === undefined) continue
-    if (now.expiresAt < row.expiresAt - ttlToleranceMs) earlier++
-    laterMs = Math.max(laterMs, now.expiresAt - row.expiresAt)
+    if (after.to + now.ttl < before.from + row.ttl) earlier++
+    later = Math.max(later, after.from + now.ttl - before.to - row.ttl)
   }
   const added = [...after.rows.keys()].filter((key) => !before.rows.has(key)).length
   if (changed > 0) broken.push(`${changed} rows have changed ${when}`)
@@ -140,5 +148,5 @@ function compare(before: Picture, after: Picture, when: string, { broken, notes 
   for (const [path, answer] of before.answers) {
     if (after.answers.get(path) !== answer) broken.push(`${path} answers otherwise ${when}`)
   }
-  notes.push(`expiry up to ${Math.round(laterMs / 1_000)} s later ${when}`)
+  notes.push(`expiry up to ${later} s later ${when}`)
 }
