@@ -36,8 +36,8 @@ function createDelivery(core: TagCore): Queue {
   const stored = createStoredQueue(page, eventUrl)
   const waiters = createWaiters()
   const sender = createSender(core, stored, waiters.settle)
-  let isStored = false
-  let isScheduled = false
+  let isStored: boolean | undefined
+  let isScheduled: boolean | undefined
 
   page.addEventListener('pagehide', () => {
     if (!isStored || sender.dueMs <= Date.now()) {

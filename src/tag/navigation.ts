@@ -10,8 +10,8 @@ type NavigationPage = Pick<Window, 'addEventListener'> & {
  */
 export function watchPageViews(
   page: NavigationPage,
-  hasBegun: () => boolean,
-  begin: () => void,
+  hasBegun: () => unknown,
+  begin: (event?: PageTransitionEvent) => void,
 ): void {
   const { document } = page
   // A page is shown once as it loads, before it is ever hidden; that is not a second page view. A

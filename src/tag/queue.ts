@@ -26,7 +26,7 @@ type QueuePage = TimerPage & {
  */
 export function createQueue(page: QueuePage, eventUrl: string, eventTimeoutMs: number): Queue {
   let items: (string | (() => void))[] = []
-  let isBusy = false
+  let isBusy: boolean | undefined
 
   function add(item: string | (() => void)): void {
     items.push(item)
@@ -66,7 +66,7 @@ export function createQueue(page: QueuePage, eventUrl: string, eventTimeoutMs: n
 
 /** A function that calls `done` the first time that it is called itself, or after `timeoutMs`. */
 export function createFinish(page: TimerPage, timeoutMs: number, done: () => void): () => void {
-  let isDone = false
+  let isDone: boolean | undefined
   const finish = () => {
     if (isDone) return
     isDone = true

@@ -38,9 +38,9 @@ export function runScript(modules: readonly TagModule[]): void {
  * an object of the page's own is not ours to replace. A property that is not the window's own is an
  * element with id="divolte", which the browser shows under that name; it takes nothing.
  */
-function isTaken(page: ScriptPage): boolean {
+function isTaken(page: ScriptPage): unknown {
   const own = Object.getOwnPropertyDescriptor(page, 'divolte')
-  return !!own && typeof page.divolte === 'object' && page.divolte !== null
+  return own && typeof page.divolte === 'object' && page.divolte
 }
 
 /**
@@ -48,8 +48,8 @@ function isTaken(page: ScriptPage): boolean {
  * or run late) the first one of that name.
  */
 function findUrl(document: Document, name: string): string {
-  const running = document.currentScript as HTMLScriptElement | null | undefined
-  if (running?.src) return running.src
+  const running = (document.currentScript || {}) as Partial<HTMLScriptElement>
+  if (running.src) return running.src
   // Not every browser since 2017 can walk the list itself.
   for (const { src } of Array.from(document.getElementsByTagName('script'))) {
     if (src.replace(/[?#].*/, '').endsWith(`/${name}`)) return src

@@ -183,7 +183,9 @@ export function startTag(
     },
   }
 
-  function beginPage(): void {
+  function beginPage(event?: { readonly persisted?: boolean }): void {
+    // Chromium fires `pageshow` in a page too that is left before it has loaded.
+    if (event && event.persisted === false) return
     const id = address.serverPageViewId as PageViewId
     // A page view that the server has named goes on counting out of the back/forward cache.
     const { id: shownId, count }: Partial<PageView> = state.view || {}
@@ -200,7 +202,7 @@ export function startTag(
 
   for (const add of modules) add(core)
   release(core, state)
-  watchPageViews(page, () => !!state.view, beginPage)
+  watchPageViews(page, () => state.view, beginPage)
   return tag
 }
 

@@ -237,6 +237,15 @@ describe('the page that the tag is in', () => {
     )
   })
 
+  test('a page that is left is not shown again, whatever a browser fires in it', async () => {
+    const page = await loadTag(quick)
+    page.fire('pagehide', { persisted: true })
+    page.fire('pageshow', { persisted: false })
+    assert.equal(page.requests.length, 1)
+    page.fire('pageshow', { persisted: true })
+    assert.equal(page.requests.length, 2)
+  })
+
   test('out of the back/forward cache a page view named by the server goes on counting', async () => {
     const page = await loadTag({ ...quick, scriptSrc: 'https://t.example.com/divolte.js#srvid' })
     page.fire('pageshow')
