@@ -143,6 +143,15 @@ test('the position of a consumer that stood still changes nothing, unless it is 
       [1, 7],
     ]
     assert.deepEqual([...(await going.positions('log', 'events'))], stands)
+    // A first move that is late counts as the first, whatever time it is: no clock is in any move.
+    const move = `INSERT INTO progress (log, topic, log_partition, next_offset)
+      VALUES ('log', 'events', 0, 64) USING TIMESTAMP 1`
+    await keyspace.client.execute(move)
+    const { rows } = await keyspace.client.execute(
+      'SELECT WRITETIME(next_offset) AS moves FROM progress',
+    )
+    assert.deepEqual(rows.map((row) => Number(row['moves'])).toSorted(), [1, 3])
+    assert.deepEqual([...(await going.positions('log', 'events'))], stands)
     await still.write(at(501))
     await going.write({ ...at(40), setsBack: true })
     assert.equal((await still.positions('log', 'events')).get(0), 40)

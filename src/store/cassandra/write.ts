@@ -154,12 +154,10 @@ async function movePositions(session: Session, batch: WriteBatch): Promise<void>
     const { log, topic, partition, offset } = position
     const statements = moves.get(`${log}\n${topic}`) ?? []
     moves.set(`${log}\n${topic}`, statements)
-    const stand = stands.get(partitionText(position))
-    if (stand === undefined) {
-      statements.push({ query: insertOffset, params: [log, topic, partition, int64(offset)] })
-    } else if (offset > stand.offset || (setsBack && offset < stand.offset)) {
+    const stand = stands.get(partitionText(position)) ?? nowhere
+    if (offset > stand.offset || (setsBack && offset < stand.offset)) {
       const params = [log, topic, partition, int64(offset), int64(stand.version + 1)]
-      statements.push({ query: `${insertOffset} USING TIMESTAMP ?`, params })
+      statements.push({ query: moveOffset, params })
     }
     const receivedAt = newest.get(partitionText(position))
     if (receivedAt === undefined) continue
@@ -173,14 +171,17 @@ async function movePositions(session: Session, batch: WriteBatch): Promise<void>
   await forEachParallel(changes, inFlightMax, (statements) => session.batch(statements))
 }
 
-const insertOffset =
-  'INSERT INTO progress (log, topic, log_partition, next_offset) VALUES (?, ?, ?, ?)'
+const moveOffset = `INSERT INTO progress (log, topic, log_partition, next_offset)
+  VALUES (?, ?, ?, ?) USING TIMESTAMP ?`
 
 /** Where a partition stands, and its write timestamp, which each move makes greater by one. */
 interface Stand {
   readonly offset: number
   readonly version: number
 }
+
+/** Of a partition that has not been moved; no clock goes into the first move either. */
+const nowhere: Stand = { offset: -1, version: 0 }
 
 /**
  * Read just before it is moved, so that a consumer that stood still does not set back what another
