@@ -165,7 +165,12 @@ export function openRecommendService(
     sessions: (range) => readStoredSessions(parts.store, range, rules, options.sessionClicksMax),
     build,
     refresh,
-    outdate: createRebuild(build, (thrown) => sayNotBuilt(state, thrown), state.stopping.signal),
+    outdate: createRebuild(
+      // Not the reading that is under way: it may have passed what has come.
+      () => inTurn(state, () => readStore(state)),
+      (thrown) => sayNotBuilt(state, thrown),
+      state.stopping.signal,
+    ),
     forget(partyId) {
       state.forgotten.add(partyId)
       state.knowledge.open.forget(partyId)

@@ -183,6 +183,33 @@ test('what was imported is in the models soon after its last batch', async (t) =
   )
 })
 
+test('what was imported while the store was being read is in the models too', async (t) => {
+  const { service, store } = await sceneOf(t)
+  await service.build()
+  const gate = Promise.withResolvers<void>()
+  const { events: read } = store
+  let readings = 0
+  Object.assign(store, {
+    async events(...args: Parameters<typeof read>) {
+      const rows = await read.apply(store, args)
+      if (readings++ === 0) await gate.promise
+      return rows
+    },
+  })
+  const building = service.build()
+  await until(() => readings > 0, 'the reading')
+  store.rows.push(...someRows())
+  service.outdate()
+  // Longer than what is waited for after a batch.
+  await new Promise((resolve) => setTimeout(resolve, 2_500))
+  gate.resolve()
+  await building
+  await until(
+    () => service.recommendSession(question({ items: ['a'] })).model === 'session-knn',
+    'the models',
+  )
+})
+
 test('where nothing arrives the next refresh still takes away what no longer rises', async (t) => {
   const { service, passTime } = await sceneOf(t, {}, someRows())
   await service.build()
