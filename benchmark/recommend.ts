@@ -8,7 +8,7 @@ import { loadConfig } from '../src/config.ts'
 import { dayMs } from '../src/lib/clock.ts'
 import { createItemToItem, itemToItemDefaults } from '../src/recommend/item-to-item.ts'
 import { createRecent } from '../src/recommend/recent.ts'
-import { buildIndex } from '../src/recommend/session-index.ts'
+import { buildIndex, clickCount } from '../src/recommend/session-index.ts'
 import { createSessionKnn, sessionKnnDefaults } from '../src/recommend/session-knn.ts'
 import { createSessions } from '../src/recommend/sessions.ts'
 import { buildTrending } from '../src/recommend/trending.ts'
@@ -21,12 +21,16 @@ import { itemNumber } from './requests.ts'
  * The claims of recommendations over 900,000 clicks: an index in at most a second a million clicks,
  * at most 60 bytes a click, and p99 of at most 5 ms at 1,000 requests a second over HTTP: the public
  * port of a `millrace start` whose store has these clicks, beside a bare server under the same load.
+ * A round in which the host took more than a hundredth of the CPU time is shown but not counted.
  * `node --expose-gc benchmark/recommend.ts [seconds of each round] [clicks]`.
  */
 const clicks = Number(process.argv[3] ?? 900_000)
 const clicksPerSession = 4.5
 const rate = 1_000
 const rounds = 5
+/** A host that takes more holds requests up for longer than the claim allows: that round is its own. */
+const stolenPercentMax = 1
+const roundsMax = 20
 const seconds = Number(process.argv[2] ?? 10)
 /** No day is closed meanwhile. */
 const days = 6
@@ -78,14 +82,14 @@ async function measureIndex(): Promise<void> {
       slice = performance.now()
     })
   })
-  const perMillion = ((performance.now() - startedAt) * 1_000_000) / index.sessionItems.length
+  const perMillion = ((performance.now() - startedAt) * 1_000_000) / clickCount(index)
   const chain = [
     createSessionKnn(index, sessionKnnDefaults),
     createItemToItem(index, itemToItemDefaults),
     await buildTrending(index, now, () => undefined),
     createRecent(index),
   ]
-  const bytes = (memory() - before) / index.sessionItems.length
+  const bytes = (memory() - before) / clickCount(index)
   say(
     `index with ${chain.length} models: ${perMillion.toFixed(0)} ms a million clicks (claim ≤ 1000), ` +
       `longest piece ${longest.toFixed(1)} ms, ${bytes.toFixed(1)} bytes a click (claim ≤ 60)`,
@@ -153,18 +157,7 @@ async function measureServing(): Promise<void> {
       const load = { requests: rate * seconds, rate, connections: 64, recommend: 1 }
       // The first thousands of requests run uncompiled.
       await runLoad(port, load)
-      const p99s: number[] = []
-      for (let round = 1; round <= rounds; round++) {
-        const floor = await runLoad(Number(bare.line), load)
-        const { refused, p50Ms, p99Ms, maxMs, stolenPercent } = await runLoad(port, load)
-        p99s.push(p99Ms)
-        say(
-          `round ${round}: ${load.requests} requests at ${rate}/s, ${refused} refused: p50 ${p50Ms} ms, ` +
-            `p99 ${p99Ms} ms, max ${maxMs} ms, ${stolenPercent} % of the CPU time stolen by the host; ` +
-            `bare p50 ${floor.p50Ms}, p99 ${floor.p99Ms} ms`,
-        )
-      }
-      say(`median p99 ${median(p99s)} ms (claim ≤ 5)`)
+      await measureRounds(Number(bare.line), port, load)
     } finally {
       await stopProcess(started)
     }
@@ -172,6 +165,29 @@ async function measureServing(): Promise<void> {
     await stopProcess(bare)
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+async function measureRounds(
+  barePort: number,
+  port: number,
+  load: Readonly<Record<string, number>>,
+): Promise<void> {
+  const all: number[] = []
+  const quiet: number[] = []
+  while (quiet.length < rounds && all.length < roundsMax) {
+    const floor = await runLoad(barePort, load)
+    const { refused, p50Ms, p99Ms, maxMs, stolenPercent } = await runLoad(port, load)
+    all.push(p99Ms)
+    if (stolenPercent <= stolenPercentMax) quiet.push(p99Ms)
+    say(
+      `round ${all.length}: ${load['requests']} requests at ${rate}/s, ${refused} refused: p50 ${p50Ms} ms, ` +
+        `p99 ${p99Ms} ms, max ${maxMs} ms, ${stolenPercent} % of the CPU time stolen by the host` +
+        `${stolenPercent <= stolenPercentMax ? '' : ', not counted'}; ` +
+        `bare p50 ${floor.p50Ms}, p99 ${floor.p99Ms} ms, ${floor.stolenPercent} % stolen`,
+    )
+  }
+  const counted = `${quiet.length} of ${all.length} rounds with at most ${stolenPercentMax} % stolen`
+  say(`median p99 ${median(quiet)} ms (claim ≤ 5) in ${counted}; in all ${median(all)} ms`)
 }
 
 say(machine())

@@ -20,7 +20,7 @@ export const recommendSchema = z.strictObject({
   /** Most clicks in the models, about 30 bytes each; the oldest sessions go first. */
   clicksMax: positive.default(2_000_000),
   /** Most different items; anybody can make some up. */
-  itemsMax: positive.default(200_000),
+  itemsMax: positive.max(2 ** 24).default(200_000),
   /** A session with more clicks is taken for a bot's and not learnt from. */
   sessionClicksMax: positive.default(200),
   /** An item without a click for so many days has expired; 0 for never. */

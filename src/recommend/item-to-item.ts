@@ -5,6 +5,9 @@ import {
   sessionItemsUsed,
 } from './recommend.ts'
 import {
+  entriesEnd,
+  entriesStart,
+  entryItem,
   itemCount,
   newestFirst,
   numbersOf,
@@ -32,7 +35,7 @@ export function createItemToItem(
   options: ItemToItemOptions,
   model: 'item-to-item' | 'item-knn' = 'item-to-item',
 ): Recommender {
-  const { itemIds, postings, postingStarts, sessionItems, sessionStarts } = index
+  const { itemIds, postings, postingStarts, sessions } = index
   const together = new Uint32Array(itemCount(index))
   const scores = new Float64Array(itemCount(index))
   const because = new Uint32Array(itemCount(index))
@@ -44,9 +47,9 @@ export function createItemToItem(
     const start = Math.max(postingStarts[item] as number, end - options.sessionsMax)
     for (let at = start; at < end; at++) {
       const session = postings[at] as number
-      const last = sessionStarts[session + 1] as number
-      for (let place = sessionStarts[session] as number; place < last; place++) {
-        const other = sessionItems[place] as number
+      const last = entriesEnd(index, session)
+      for (let entry = entriesStart(session); entry < last; entry++) {
+        const other = entryItem(sessions[entry] as number)
         if (other === item) continue
         if (together[other] === 0) others.push(other)
         together[other] = (together[other] as number) + 1

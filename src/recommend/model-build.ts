@@ -16,7 +16,15 @@ import {
 import type { Store, TimeRange } from '../store/store.ts'
 import type { ClickRules } from './clicks.ts'
 import { type ModelSessionOptions, readModelSessions } from './model-sessions.ts'
-import { buildIndex, itemCount, type SessionIndex, sessionsWith } from './session-index.ts'
+import {
+  buildIndex,
+  entriesEnd,
+  entriesStart,
+  entryItem,
+  itemCount,
+  type SessionIndex,
+  sessionsWith,
+} from './session-index.ts'
 import { createSessions, type SessionsOptions } from './sessions.ts'
 
 /**
@@ -116,14 +124,14 @@ async function collectItems(
 
 /** @param together a zero for each item, before and after */
 function neighboursOf(index: SessionIndex, item: number, together: Uint32Array): ModelNeighbour[] {
-  const { itemIds, postings, postingStarts, sessionItems, sessionStarts } = index
+  const { itemIds, postings, postingStarts, sessions } = index
   const others: number[] = []
   const end = postingStarts[item + 1] as number
   for (let at = postingStarts[item] as number; at < end; at++) {
     const session = postings[at] as number
-    const last = sessionStarts[session + 1] as number
-    for (let place = sessionStarts[session] as number; place < last; place++) {
-      const other = sessionItems[place] as number
+    const last = entriesEnd(index, session)
+    for (let entry = entriesStart(session); entry < last; entry++) {
+      const other = entryItem(sessions[entry] as number)
       if (other === item) continue
       if (together[other] === 0) others.push(other)
       together[other] = (together[other] as number) + 1

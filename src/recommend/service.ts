@@ -17,7 +17,14 @@ import { createRebuild } from './rebuild.ts'
 import type { Recommendation, Recommender } from './recommend.ts'
 import { createRecommendationId } from './recommendation-id.ts'
 import type { FileSession } from './session-file.ts'
-import { buildIndex, itemCount, type SessionIndex, sessionCount } from './session-index.ts'
+import {
+  buildIndex,
+  clickCount,
+  isExpired,
+  itemCount,
+  type SessionIndex,
+  sessionCount,
+} from './session-index.ts'
 import { createSessions, type Sessions } from './sessions.ts'
 import { readStoredSessions } from './stored-sessions.ts'
 import { buildTrending } from './trending.ts'
@@ -238,7 +245,7 @@ async function readStore(state: State): Promise<BuildResult> {
   const index = await indexAnew(state)
   return {
     sessions: index === undefined ? 0 : sessionCount(index),
-    clicks: index?.sessionItems.length ?? 0,
+    clicks: index === undefined ? 0 : clickCount(index),
     items: index === undefined ? 0 : itemCount(index),
     milliseconds: Math.round(performance.now() - startedAt),
   }
@@ -370,20 +377,6 @@ function answer(
     isAllowed,
   })
   return { recommendationId: createRecommendationId(), model, items: best }
-}
-
-/** Whether nobody has clicked the item for `daysMax` days; 0 for never. */
-function isExpired(
-  index: SessionIndex | undefined,
-  itemId: string,
-  at: number,
-  daysMax: number,
-): boolean {
-  if (daysMax === 0 || index === undefined) return false
-  const item = index.itemNumbers.get(itemId)
-  if (item === undefined || item >= itemCount(index)) return false
-  const last = index.postings[(index.postingStarts[item + 1] as number) - 1] ?? 0
-  return at - (index.sessionTimes[last] as number) * secondMs > daysMax * dayMs
 }
 
 function neighboursOf(state: State, itemId: string, limit: number): readonly NeighbourAnswer[] {

@@ -1,12 +1,17 @@
+import { dayMs, secondMs } from '../lib/clock.ts'
 import type { Pause } from './pause.ts'
 import { orderOf, type SessionColumns } from './sessions.ts'
 
 /**
- * Which sessions had an item, and which items a session had, as typed arrays: sessions are numbered
- * by the time of their last click, so the greatest numbers are the newest sessions.
+ * Which sessions had an item, and which items a session had, as typed arrays. A session is a record
+ * in one array: who looks at many sessions waits for memory, so each lies in one place. Records are
+ * in the order of their last clicks, so the greatest places are the newest sessions.
  *
- *   items of session s      sessionItems[sessionStarts[s] … sessionStarts[s + 1])   different ones, by last click
- *   sessions with item i    postings[postingStarts[i] … postingStarts[i + 1])       rising, so oldest first
+ *   session s              its record is at place p = sessionStarts[s]
+ *   record at place p      sessions[p]        time of its last click, s since 1970
+ *                          sessions[p + 1]    how many items it has, n
+ *                          sessions[p + 2]    first of n entries: different items, by last click
+ *   sessions with item i   postings[postingStarts[i] … postingStarts[i + 1])   places, rising
  */
 export interface SessionIndex {
   /** Item number → id. */
@@ -14,18 +19,42 @@ export interface SessionIndex {
   /** Id → item number; may know more items than were indexed. */
   readonly itemNumbers: ReadonlyMap<string, number>
   readonly sessionStarts: Uint32Array
-  readonly sessionItems: Uint32Array
-  /** Beside `sessionItems`: what each counts when its session is a neighbour. */
-  readonly sessionWeights: Uint8Array
-  /** Of the last click, s since 1970. */
-  readonly sessionTimes: Uint32Array
+  readonly sessions: Uint32Array
   readonly postingStarts: Uint32Array
   readonly postings: Uint32Array
 }
 
+/** Before the entries of a record: time and number. */
+const headLength = 2
+
+/** Where the entries of the record at `place` begin. */
+export function entriesStart(place: number): number {
+  return place + headLength
+}
+
+/** Where they end. */
+export function entriesEnd({ sessions }: SessionIndex, place: number): number {
+  return place + headLength + (sessions[place + 1] as number)
+}
+
+/** The item's number, which an entry has in its lower 24 bits: a map holds no more ids. */
+export function entryItem(entry: number): number {
+  return entry & 0xff_ffff
+}
+
+/** What the click counts when its session is a neighbour, 1 to 255: the upper 8 bits. */
+export function entryWeight(entry: number): number {
+  return entry >>> 24
+}
+
 /** Number of sessions. */
 export function sessionCount(index: SessionIndex): number {
-  return index.sessionTimes.length
+  return index.sessionStarts.length
+}
+
+/** Number of clicks, of which a session has one for each of its items. */
+export function clickCount(index: SessionIndex): number {
+  return index.postings.length
 }
 
 /** Number of items that can be looked up: later ones were not there when it was built. */
@@ -36,6 +65,23 @@ export function itemCount(index: SessionIndex): number {
 /** In how many sessions an item is. */
 export function sessionsWith(index: SessionIndex, item: number): number {
   return (index.postingStarts[item + 1] as number) - (index.postingStarts[item] as number)
+}
+
+/**
+ * Whether nobody has clicked the item for `daysMax` days; 0 for never.
+ * @param at ms since 1970
+ */
+export function isExpired(
+  index: SessionIndex | undefined,
+  itemId: string,
+  at: number,
+  daysMax: number,
+): boolean {
+  if (daysMax === 0 || index === undefined) return false
+  const item = index.itemNumbers.get(itemId)
+  if (item === undefined || item >= itemCount(index)) return false
+  const last = index.postings[(index.postingStarts[item + 1] as number) - 1] ?? 0
+  return at - (index.sessions[last] as number) * secondMs > daysMax * dayMs
 }
 
 /** The known ones of `items`, as numbers. */
@@ -68,25 +114,22 @@ const stepClicks = 20_000
 export async function buildIndex(columns: SessionColumns, pause: Pause): Promise<SessionIndex> {
   const { starts, items, weights, times, count, itemIds, itemNumbers } = columns
   const order = await orderOf(times, count, pause)
-  const clicks = starts[count] as number
   const postingStarts = new Uint32Array(itemIds.length + 1)
-  const sessionItems = new Uint32Array(clicks)
-  const sessionWeights = new Uint8Array(clicks)
-  const sessionStarts = new Uint32Array(count + 1)
-  const sessionTimes = new Uint32Array(count)
+  const sessions = new Uint32Array((starts[count] as number) + headLength * count)
+  const sessionStarts = new Uint32Array(count)
   let worked = 0
-  let at = 0
+  let place = 0
   for (let session = 0; session < count; session++) {
     const from = order[session] as number
     const [start, end] = [starts[from] as number, starts[from + 1] as number]
-    sessionTimes[session] = times[from] as number
+    sessionStarts[session] = place
+    sessions[place++] = times[from] as number
+    sessions[place++] = end - start
     for (let click = start; click < end; click++) {
       const item = items[click] as number
-      sessionWeights[at] = weights[click] as number
-      sessionItems[at++] = item
+      sessions[place++] = item | ((weights[click] as number) << 24)
       postingStarts[item + 1] = (postingStarts[item + 1] as number) + 1
     }
-    sessionStarts[session + 1] = at
     worked += end - start
     if (worked > stepClicks) {
       worked = 0
@@ -96,35 +139,23 @@ export async function buildIndex(columns: SessionColumns, pause: Pause): Promise
   for (let item = 0; item + 1 < postingStarts.length; item++) {
     postingStarts[item + 1] = (postingStarts[item + 1] as number) + (postingStarts[item] as number)
   }
-  const postings = await fillPostings(sessionStarts, sessionItems, postingStarts, pause)
-  return {
-    itemIds,
-    itemNumbers,
-    sessionStarts,
-    sessionItems,
-    sessionWeights,
-    sessionTimes,
-    postingStarts,
-    postings,
-  }
+  const postings = new Uint32Array(starts[count] as number)
+  const index = { itemIds, itemNumbers, sessionStarts, sessions, postingStarts, postings }
+  await fillPostings(index, pause)
+  return index
 }
 
-async function fillPostings(
-  sessionStarts: Uint32Array,
-  sessionItems: Uint32Array,
-  postingStarts: Uint32Array,
-  pause: Pause,
-): Promise<Uint32Array> {
-  const postings = new Uint32Array(sessionItems.length)
+async function fillPostings(index: SessionIndex, pause: Pause): Promise<void> {
+  const { sessionStarts, sessions, postingStarts, postings } = index
   const next = postingStarts.slice(0, -1)
   let worked = 0
-  for (let session = 0; session + 1 < sessionStarts.length; session++) {
-    const end = sessionStarts[session + 1] as number
-    for (let at = sessionStarts[session] as number; at < end; at++) {
-      const item = sessionItems[at] as number
-      const place = next[item] as number
-      postings[place] = session
-      next[item] = place + 1
+  for (const place of sessionStarts) {
+    const end = entriesEnd(index, place)
+    for (let at = entriesStart(place); at < end; at++) {
+      const item = entryItem(sessions[at] as number)
+      const posting = next[item] as number
+      postings[posting] = place
+      next[item] = posting + 1
       worked++
     }
     if (worked > stepClicks) {
@@ -132,5 +163,4 @@ async function fillPostings(
       await pause()
     }
   }
-  return postings
 }

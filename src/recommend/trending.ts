@@ -1,7 +1,14 @@
 import type { Pause } from './pause.ts'
 import { createRanking, rankingItemsMax } from './ranking.ts'
 import type { Recommender } from './recommend.ts'
-import { itemCount, type SessionIndex, sessionCount } from './session-index.ts'
+import {
+  entriesEnd,
+  entriesStart,
+  entryItem,
+  itemCount,
+  type SessionIndex,
+  sessionCount,
+} from './session-index.ts'
 import { createTop } from './top.ts'
 
 const dayS = 86_400
@@ -25,12 +32,13 @@ export async function buildTrending(
   const recent = new Uint32Array(itemCount(index))
   const before = new Uint32Array(itemCount(index))
   for (let session = sessionCount(index) - 1; session >= 0; session--) {
-    const ageS = atS - (index.sessionTimes[session] as number)
+    const place = index.sessionStarts[session] as number
+    const ageS = atS - (index.sessions[place] as number)
     if (ageS > (1 + daysBefore) * dayS) break
     const counts = ageS <= dayS ? recent : before
-    const end = index.sessionStarts[session + 1] as number
-    for (let place = index.sessionStarts[session] as number; place < end; place++) {
-      const item = index.sessionItems[place] as number
+    const end = entriesEnd(index, place)
+    for (let at = entriesStart(place); at < end; at++) {
+      const item = entryItem(index.sessions[at] as number)
       counts[item] = (counts[item] as number) + 1
     }
     if (session % stepSessions === 0) await pause()
