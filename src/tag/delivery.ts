@@ -1,3 +1,14 @@
+import {
+  ageMaxMs,
+  answerTimeoutMs,
+  batchCharactersMax,
+  batchItemsMax,
+  charactersMax,
+  everything,
+  itemsMax,
+  retryMaxMs,
+  retryMinMs,
+} from './delivery-limits.ts'
 import { createFinish, type Queue } from './queue.ts'
 import { createStoredQueue, type StoredQueue } from './stored-queue.ts'
 import type { TagCore } from './tag.ts'
@@ -11,24 +22,6 @@ export function delivery(core: TagCore): void {
   // A browser without fetch that can be ended (before 2018) keeps the image requests of the core.
   if ('AbortController' in core.page) core.queue = createDelivery(core)
 }
-
-/** Most events and characters (ASCII) that wait for an answer; past it the oldest are dropped. */
-const itemsMax = 1000
-const charactersMax = 262_144
-/** The collector believes the time of an event for 7 days. */
-const ageMaxMs = 6 * 86_400_000
-/**
- * Browsers let a page have 64 KiB of bodies under way that outlive it: room for one request that is
- * under way as the page is left, and one with all that came since. The collector takes 500 events.
- */
-const batchCharactersMax = 30_000
-const batchItemsMax = 100
-const answerTimeoutMs = 30_000
-/** Doubled before each try, the first too. */
-const retryMinMs = 500
-const retryMaxMs = 300_000
-/** More events than can ever wait. */
-const everything = 1e9
 
 function createDelivery(core: TagCore): Queue {
   const { page, address, options } = core

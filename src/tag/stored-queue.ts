@@ -1,3 +1,4 @@
+import { abandonedMs, takenMs } from './delivery-limits.ts'
 import { makePageViewId } from './party.ts'
 import type { Page } from './tag.ts'
 
@@ -25,9 +26,6 @@ export interface StoredQueue {
 
 type Take = (events: string[], dueMs: number) => void
 
-/** Without Web Locks: a queue that is overdue for so long has no page any more. */
-const abandonedMs = 600_000
-
 /**
  * Each page writes an entry of its own, so that no two ever change the same one, and holds the lock
  * of its name. An entry whose lock is free has lost its page: whoever gets the lock takes it over.
@@ -47,19 +45,18 @@ export function createStoredQueue(page: Page, eventUrl: string): StoredQueue {
     } catch {}
   }
 
-  function names(storage: Storage): string[] {
-    return Object.keys(storage).filter((name) => name.startsWith(prefix))
-  }
-
   function readEntry(name: string, take: Take): void {
     const [dueMs, ...events] = ((storage as Storage).getItem(name) || '').split('\n')
     take(events, Number(dueMs))
   }
 
-  function adoptEntry(name: string, take: Take): void {
+  /** Resolves when every page knows that it is taken. */
+  async function adoptEntry(name: string, take: Take): Promise<void> {
     if (!storage) return
     readEntry(name, take)
     storage.removeItem(name)
+    // A page that listed it before would read it again: browsers tell of locks and removals apart.
+    await new Promise((resolve) => page.setTimeout(resolve, takenMs))
   }
 
   return {
@@ -82,26 +79,30 @@ export function createStoredQueue(page: Page, eventUrl: string): StoredQueue {
     adopt: (take) => {
       if (!storage) return
       const oldestMs = Date.now() - abandonedMs
-      for (const name of names(storage)) {
+      for (const name of namesIn(storage, prefix)) {
         if (name === ownName) continue
         readEntry(name, (_, dueMs) => {
           take([], dueMs)
           if (locks) {
-            const free = (lock: Lock | null) => lock && adoptEntry(name, take)
-            locks.request(name, { ifAvailable: true }, free).catch(ignore)
-          } else if (dueMs < oldestMs) adoptEntry(name, take)
+            const hold = (lock: Lock | null) => lock && adoptEntry(name, take)
+            locks.request(name, { ifAvailable: true }, hold).catch(ignore)
+          } else if (dueMs < oldestMs) void adoptEntry(name, take)
         })
       }
     },
     close: () => unlock(),
     clear: () => {
       attempt((storage) => {
-        for (const name of names(storage)) storage.removeItem(name)
+        for (const name of namesIn(storage, prefix)) storage.removeItem(name)
       })
       storage = undefined
       unlock()
     },
   }
+}
+
+function namesIn(storage: Storage, prefix: string): string[] {
+  return Object.keys(storage).filter((name) => name.startsWith(prefix))
 }
 
 function ignore(): void {}

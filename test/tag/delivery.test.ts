@@ -201,6 +201,45 @@ describe('without Web Locks', () => {
   })
 })
 
+describe('with Web Locks', () => {
+  test('a queue is taken over by one page, also while another has not heard of it', async () => {
+    const locks = createFakeLocks()
+    // Browsers show each process a copy of the storage, which learns of a removal later than of a lock.
+    const openCopy = async () => {
+      const network = createFakeNetwork()
+      const c = (startMs - 1_000).toString(36)
+      network.storage['_dvq https://t.example.com/csc-event 0:gone'] = `0\nt=left&c=${c}&x=0`
+      const navigator = { ...network.page.navigator, locks }
+      const scene = await open({ ...network, page: { ...network.page, navigator } })
+      await acceptLast(scene)
+      await acceptLast(scene)
+      return { scene, sent: scene.requests.flatMap(({ events }) => typesOf(events)).sort() }
+    }
+    const first = await openCopy()
+    assert.deepEqual(first.sent, ['left', 'pageView'])
+    assert.deepEqual((await openCopy()).sent, ['pageView'])
+    first.scene.view.pass(1_000)
+    await microtasks()
+    assert.deepEqual((await openCopy()).sent, ['left', 'pageView'])
+  })
+})
+
+/** A name is held until what its holder returns has resolved; nobody here waits for one. */
+function createFakeLocks() {
+  const held = new Set<string>()
+  return {
+    async request(name: string, ...rest: unknown[]): Promise<unknown> {
+      const callback = rest.at(-1) as (lock: object | null) => unknown
+      await undefined
+      if (held.has(name)) return callback(null)
+      held.add(name)
+      const result = await callback({ name })
+      held.delete(name)
+      return result
+    },
+  }
+}
+
 test('a browser that cannot end a fetch sends images, as the core does', async () => {
   const network = createFakeNetwork()
   const { AbortController: _, ...window } = network.page.window as Record<string, unknown>
