@@ -1,3 +1,4 @@
+import { type Ballot, createBallot } from './ballot.ts'
 import {
   type Recommendation,
   type Recommender,
@@ -7,16 +8,13 @@ import {
 import {
   entriesEnd,
   entriesStart,
-  entryItem,
-  entryWeight,
-  itemCount,
   newestFirst,
   numbersOf,
   type SessionIndex,
-  sessionCount,
   sessionsWith,
 } from './session-index.ts'
-import { createTop } from './top.ts'
+import { chooseGreatest } from './top.ts'
+import { createAgeWeights, decay, placesMax, tableOf } from './weights.ts'
 
 /**
  * Session-based nearest neighbours: the sessions most like this one vote for what comes next.
@@ -61,8 +59,6 @@ export const sessionKnnDefaults: SessionKnnOptions = {
 }
 
 const dayS = 86_400
-/** Longer sessions and distances weigh as these do. */
-const placesMax = 256
 
 /** Over one index; it keeps some arrays of its items' number to count in, so it is not shared. */
 export function createSessionKnn(index: SessionIndex, options: SessionKnnOptions): Recommender {
@@ -99,7 +95,9 @@ function createNeighbourSearch(index: SessionIndex, options: SessionKnnOptions):
   const ages = new Uint8Array(found.length)
   const likeness = new Float64Array(found.length)
   const slots = createSlots(found)
-  const top = createTop(options.neighbours)
+  const scratch = new Float64Array(found.length)
+  const times = new Uint32Array(found.length)
+  const lengths = new Uint32Array(found.length)
 
   /** Adds up what each session has in common; returns the first place in use. */
   function addUp(session: readonly number[]): number {
@@ -127,40 +125,30 @@ function createNeighbourSearch(index: SessionIndex, options: SessionKnnOptions):
     )
     const first = addUp(session)
     const passed = ageWeight(Math.max(0, atS - newestS))
-    // Apart from the choice of the best, so that the processor fetches many records at once.
+    // Nothing else is done meanwhile, so that the processor fetches several records at once.
     for (let at = first; at < found.length; at++) {
       const candidate = found[at] as number
-      const length = entriesEnd(index, candidate) - entriesStart(candidate)
+      times[at] = sessions[candidate] as number
+      lengths[at] = entriesEnd(index, candidate) - entriesStart(candidate)
+    }
+    for (let at = first; at < found.length; at++) {
       likeness[at] =
         (likeness[at] as number) *
-        (lengthWeights[Math.min(length, placesMax - 1)] as number) *
-        weightBefore(newestS - (sessions[candidate] as number)) *
+        (lengthWeights[Math.min(lengths[at] as number, placesMax - 1)] as number) *
+        weightBefore(newestS - (times[at] as number)) *
         (matchWeights[ages[at] as number] as number) *
         passed
     }
-    for (let at = first; at < found.length; at++) top.offer(at, likeness[at] as number)
-    for (const at of top.takeUnordered()) {
-      vote(found[at] as number, likeness[at] as number, session[ages[at] as number] as number)
+    const chosen = chooseGreatest(likeness.subarray(first), options.neighbours, scratch)
+    for (const n of chosen) {
+      const at = first + n
+      vote({
+        neighbour: found[at] as number,
+        likeness: likeness[at] as number,
+        common: session[ages[at] as number] as number,
+      })
     }
   }
-}
-
-const fineBits = 10
-const fineS = 1 << fineBits
-/** Two years; what is older weighs as that. */
-const coarseMax = 60_000
-
-/**
- * The weight of a whole number of seconds: that of its multiple of 1,024 times that of the rest, from
- * two tables, which costs a fraction of an exponential.
- */
-function createAgeWeights(weight: (seconds: number) => number, maxS: number): typeof weight {
-  const last = Math.min(coarseMax, Math.floor(maxS / fineS))
-  const coarse = Float64Array.from({ length: last + 1 }, (_, n) => weight(n * fineS))
-  const fine = Float64Array.from({ length: fineS }, (_, seconds) => weight(seconds))
-  return (seconds) =>
-    (coarse[Math.min(seconds >>> fineBits, last)] as number) *
-    (fine[seconds & (fineS - 1)] as number)
 }
 
 /** Where the candidates of one question stand. */
@@ -199,107 +187,4 @@ function createSlots(found: Uint32Array): Slots {
       }
     },
   }
-}
-
-/** Neighbours give their items scores; the best of them are the answer. */
-interface Ballot {
-  /** @param common the newest item that the neighbour has in common with the session */
-  readonly vote: (neighbour: number, likeness: number, common: number) => void
-  /** The answer; the ballot is empty afterwards. */
-  readonly count: (limit: number, isAllowed: RecommendRequest['isAllowed']) => Recommendation[]
-}
-
-/** What is counted of an item lies side by side, as what is known of a session does: 32 bytes each. */
-const countLength = 4
-/** Numbers: the sum of its votes, how rare it is, the loudest vote. */
-const [scoreAt, rarityAt, loudestAt] = [0, 1, 2]
-/** In the place of the last number two whole ones: how many votes, and the item of the loudest. */
-const [votesAt, becauseAt] = [6, 7]
-
-function createBallot(index: SessionIndex, options: SessionKnnOptions): Ballot {
-  const { sessions, itemIds } = index
-  const numbers = weighItems(index, options)
-  const wholes = new Uint32Array(numbers.buffer)
-  const distanceWeights = tableOf(decay(options.distanceDecay))
-  let named: number[] = []
-
-  function add(item: number, share: number, common: number): void {
-    const at = countLength * item
-    if (wholes[2 * at + votesAt] === 0) named.push(item)
-    wholes[2 * at + votesAt] = (wholes[2 * at + votesAt] as number) + 1
-    numbers[at + scoreAt] = (numbers[at + scoreAt] as number) + share
-    if (share <= (numbers[at + loudestAt] as number)) return
-    numbers[at + loudestAt] = share
-    wholes[2 * at + becauseAt] = common
-  }
-
-  function recommendationOf(item: number): Recommendation {
-    const at = countLength * item
-    const common = wholes[2 * at + becauseAt] as number
-    return {
-      itemId: itemIds[item] as string,
-      score: numbers[at + scoreAt] as number,
-      reason: `in ${wholes[2 * at + votesAt]} similar sessions, with ${itemIds[common]}`,
-    }
-  }
-
-  return {
-    vote(neighbour, likeness, common) {
-      const end = entriesEnd(index, neighbour)
-      const start = entriesStart(neighbour)
-      // Not by indexOf, which costs more than the few items that it looks at.
-      let place = start
-      while (place < end && entryItem(sessions[place] as number) !== common) place++
-      for (let at = start; at < end; at++) {
-        const entry = sessions[at] as number
-        const distance = Math.min(Math.abs(at - place), placesMax - 1)
-        const share =
-          likeness *
-          (distanceWeights[distance] as number) *
-          entryWeight(entry) *
-          (at < place ? options.beforeWeight : 1)
-        if (share !== 0) add(entryItem(entry), share, common)
-      }
-    },
-    count(limit, isAllowed) {
-      const top = createTop(limit)
-      for (const item of named) {
-        const at = countLength * item
-        const score = (numbers[at + scoreAt] as number) * (numbers[at + rarityAt] as number)
-        numbers[at + scoreAt] = score
-        if (top.wants(item, score) && isAllowed(itemIds[item] as string)) top.offer(item, score)
-      }
-      const best = top.take().map(recommendationOf)
-      for (const item of named) {
-        const at = countLength * item
-        numbers[at + scoreAt] = 0
-        numbers[at + loudestAt] = 0
-        wholes[2 * at + votesAt] = 0
-      }
-      named = []
-      return best
-    },
-  }
-}
-
-/** Counts of 0 for all items, and how rare each is. */
-function weighItems(index: SessionIndex, { rarityPower }: SessionKnnOptions): Float64Array {
-  const numbers = new Float64Array(countLength * itemCount(index))
-  for (let item = 0; item < itemCount(index); item++) {
-    const seen = sessionsWith(index, item)
-    const isWeighed = seen > 0 && rarityPower !== 0
-    numbers[countLength * item + rarityAt] = isWeighed
-      ? Math.log(1 + sessionCount(index) / seen) ** rarityPower
-      : 1
-  }
-  return numbers
-}
-
-/** exp(-n / length); 1 for all where `length` is 0. */
-function decay(length: number): (n: number) => number {
-  return (n) => (length === 0 ? 1 : Math.exp(-n / length))
-}
-
-function tableOf(value: (n: number) => number): Float64Array {
-  return Float64Array.from({ length: placesMax }, (_, n) => value(n))
 }

@@ -6,8 +6,6 @@ export interface Top {
   /** Whether `offer` would keep it. */
   readonly wants: (candidate: number, score: number) => boolean
   readonly offer: (candidate: number, score: number) => void
-  /** The candidates in no order, which is cheaper; empties it. */
-  readonly takeUnordered: () => Uint32Array
   /** The candidates, best first; empties it. */
   readonly take: () => number[]
 }
@@ -39,11 +37,6 @@ export function createTop(sizeMax: number): Top {
       scores[at] = score
       if (at === 0) sink(heap)
       else rise(heap, at)
-    },
-    takeUnordered() {
-      const kept = candidates.slice(0, heap.size)
-      heap.size = 0
-      return kept
     },
     take() {
       const best: number[] = []
@@ -97,4 +90,49 @@ function rise(heap: Heap, from: number): void {
     swap(heap, at, parent)
     at = parent
   }
+}
+
+/**
+ * The places of the `most` greatest values, the last first; of equal values the last ones. Quickselect
+ * (Hoare, CACM 4:7, 1961): cheaper than a heap where much of what is offered is kept.
+ * @param scratch as long as `values` or longer; written over
+ */
+export function chooseGreatest(
+  values: Float64Array,
+  most: number,
+  scratch: Float64Array,
+): number[] {
+  const { length } = values
+  if (most >= length) return Array.from(values, (_, at) => length - 1 - at)
+  scratch.set(values)
+  const cut = select(scratch, length, length - most)
+  let ties = most
+  for (let at = length - most; at < length; at++) if ((scratch[at] as number) > cut) ties--
+  const chosen: number[] = []
+  for (let at = length - 1; at >= 0; at--) {
+    const value = values[at] as number
+    if (value > cut || (value === cut && ties-- > 0)) chosen.push(at)
+  }
+  return chosen
+}
+
+/** The value at `place` if the first `count` were sorted; afterwards none before it is greater. */
+function select(values: Float64Array, count: number, place: number): number {
+  let [first, last] = [0, count - 1]
+  while (first < last) {
+    const pivot = values[(first + last) >> 1] as number
+    let [low, high] = [first, last]
+    while (low <= high) {
+      while ((values[low] as number) < pivot) low++
+      while ((values[high] as number) > pivot) high--
+      if (low > high) break
+      const value = values[low] as number
+      values[low++] = values[high] as number
+      values[high--] = value
+    }
+    if (place <= high) last = high
+    else if (place >= low) first = low
+    else break
+  }
+  return values[place] as number
 }

@@ -5,7 +5,7 @@ import { askChain } from '../../src/recommend/chain.ts'
 import { createItemToItem } from '../../src/recommend/item-to-item.ts'
 import { createPopularity } from '../../src/recommend/popularity.ts'
 import { createRecent } from '../../src/recommend/recent.ts'
-import { createTop } from '../../src/recommend/top.ts'
+import { chooseGreatest, createTop } from '../../src/recommend/top.ts'
 import { buildTrending } from '../../src/recommend/trending.ts'
 import { ask, day, indexOf, second } from './scene.ts'
 
@@ -24,6 +24,27 @@ test('the best few are those that sorting everything gives', () => {
         const expected = sorted.slice(0, size).map(({ candidate }) => candidate)
         assert.deepEqual(top.take(), expected)
         assert.deepEqual(top.take(), [])
+      },
+    ),
+  )
+})
+
+test('the greatest values are those that sorting everything gives, of equal ones the last', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 0, max: 9 })),
+      fc.integer({ min: 1, max: 12 }),
+      (values, most) => {
+        const sorted = values.map((value, at) => ({ value, at }))
+        sorted.sort((a, b) => b.value - a.value || b.at - a.at)
+        const expected = sorted.slice(0, most).map(({ at }) => at)
+        const given = Float64Array.from(values)
+        const scratch = new Float64Array(values.length + 3)
+        assert.deepEqual(
+          chooseGreatest(given, most, scratch),
+          expected.sort((a, b) => b - a),
+        )
+        assert.deepEqual([...given], values)
       },
     ),
   )

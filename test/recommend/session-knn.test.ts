@@ -131,6 +131,29 @@ test('what is not allowed is not returned and takes no place, and each item says
   )
 })
 
+test('however many of the best are not allowed, those that are come in full', async () => {
+  const items = Array.from({ length: 60 }, (_, n) => `item-${n}`)
+  const model = createSessionKnn(await indexOf([{ items, timeMs: 0 }]), sessionKnnDefaults)
+  const all = model.recommend(ask(['item-0'], 0, 100)).map(({ itemId }) => itemId)
+  assert.equal(all.length, 60)
+  for (const [limit, first] of [
+    [1, 59],
+    [10, 40],
+    [10, 55],
+    [100, 3],
+  ] as const) {
+    const allowed = new Set(all.slice(first))
+    const answer = model.recommend({
+      ...ask(['item-0'], 0, limit),
+      isAllowed: (id) => allowed.has(id),
+    })
+    assert.deepEqual(
+      answer.map(({ itemId }) => itemId),
+      all.slice(first, first + limit),
+    )
+  }
+})
+
 test('an unknown item, no item and an index without sessions give no answer and no error', async () => {
   const model = createSessionKnn(await indexOf([{ items: ['a'], timeMs: 0 }]), sessionKnnDefaults)
   assert.deepEqual(model.recommend(ask(['nobody has seen it'])), [])
