@@ -17,7 +17,7 @@ export const recommendSchema = z.strictObject({
   refreshSeconds: positive.default(30),
   /** How often everything is read from the store again: late events, retention, erasures elsewhere. */
   rebuildMinutes: positive.default(360),
-  /** Most clicks in the models, about 30 bytes each; the oldest sessions go first. */
+  /** Most clicks in the models, about 25 bytes each; the oldest sessions go first. */
   clicksMax: positive.default(2_000_000),
   /** Most different items; anybody can make some up. */
   itemsMax: positive.max(2 ** 24).default(200_000),
