@@ -96,9 +96,9 @@ function environmentNames(): Record<string, Path> {
 /** Read by the command line, not part of the configuration. */
 const environmentElsewhere = ['MILLRACE_API_URL', 'MILLRACE_CONFIG']
 
-/** The address of an API that the command line asks instead of the data folder's owner. */
+/** The address of an API that the command line asks instead of the data folder's owner; '' is none. */
 export function apiUrlOverride(env: Environment = process.env): string | undefined {
-  return env['MILLRACE_API_URL']
+  return env['MILLRACE_API_URL'] || undefined
 }
 
 /** True in a script of npm, whose shell does not pass signals on. */
@@ -219,13 +219,13 @@ type Environment = Readonly<Record<string, string | undefined>>
 
 /** Where the configuration file is, or would be. */
 export function configPath({ folder, file, env = process.env }: ConfigSources): string {
-  return resolve(folder, file ?? env['MILLRACE_CONFIG'] ?? 'millrace.config.ts')
+  return resolve(folder, file ?? (env['MILLRACE_CONFIG'] || 'millrace.config.ts'))
 }
 
 async function readConfigFile(sources: ConfigSources, env: Environment): Promise<unknown> {
   const path = configPath({ ...sources, env })
   if (!existsSync(path)) {
-    if ((sources.file ?? env['MILLRACE_CONFIG']) === undefined) return {}
+    if (sources.file === undefined && !env['MILLRACE_CONFIG']) return {}
     throw invalid([`the file ${path} does not exist`])
   }
   // A configuration file finds `defineConfig` wherever it lies, in a clone that was never built too.

@@ -5,7 +5,13 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { tagModules } from '../src/collect/script.ts'
 import { tagSchema } from '../src/config/tag.ts'
-import { type ConfigSources, loadConfig, parseConfig } from '../src/config.ts'
+import {
+  apiUrlOverride,
+  type ConfigSources,
+  configPath,
+  loadConfig,
+  parseConfig,
+} from '../src/config.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-config-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
@@ -127,6 +133,13 @@ test("the documents' example works from any folder", async () => {
   const config = await load({ file: writeConfig('example.config.ts', example) })
   assert.equal(config.data, '/var/lib/millrace')
   assert.deepEqual(config.collect.trustedProxies, ['10.0.0.0/8'])
+})
+
+test('addresses that are set to nothing, as compose files do, are not set', async () => {
+  const env = { MILLRACE_API_URL: '', MILLRACE_CONFIG: '' }
+  assert.equal(apiUrlOverride(env), undefined)
+  assert.equal(configPath({ folder, env }), join(folder, 'millrace.config.ts'))
+  assert.equal((await load({ env })).data, (await load()).data)
 })
 
 test('a file that is absent, broken or exports nothing is refused by its name', async () => {
